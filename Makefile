@@ -1,0 +1,44 @@
+# Everything a newcomer needs: `make demo`, `make test`. Each target sets up what it uses.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test check bench explore format proto clean
+
+demo: $(READY) ## The main job: kill a leader under load, in the simulation and on real processes
+	$(BIN)/fencepost run scenarios/leader-crash-acks-all.yaml --on sim --seed 1 --all-variants
+	$(BIN)/fencepost run scenarios/leader-crash-acks-all.yaml --on local
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tests/tidy/generate_rpc.py --check
+
+bench: $(READY)
+	$(BIN)/python -m tests.bench
+
+explore: $(READY)
+	$(BIN)/fencepost explore scenarios/leader-crash-acks-all.yaml --seeds 1000
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+proto: $(READY) ## Regenerate cluster/rpc from proto/
+	$(BIN)/python tests/tidy/generate_rpc.py
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	touch $(READY)
+
+clean:
+	rm -rf $(VENV) build *.egg-info runs

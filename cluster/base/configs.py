@@ -1,0 +1,272 @@
+"""Kafka's configuration names: types, defaults, scopes, and the two profiles.
+
+Here: every config that has an effect in Fencepost, as data. A name that is not in the table is refused,
+so that nobody believes in a setting that does nothing. Not here: who reads a config, and when.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import Enum
+
+from cluster.base.errors import ErrorCode, KafkaError
+
+LONG_MAX = 2**63 - 1
+INT_MAX = 2**31 - 1
+
+
+class ConfigType(Enum):
+    """How a value is written; the names are Kafka's (`ConfigDef.Type`)."""
+
+    BOOLEAN = 1
+    STRING = 2
+    INT = 3
+    SHORT = 4
+    LONG = 5
+    DOUBLE = 6
+    LIST = 7
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigDefinition:
+    """One config: its name, type and default. `topic_name` is the topic-level synonym, when there is one."""
+
+    name: str
+    type: ConfigType
+    default: str
+    documentation: str
+    topic_name: str | None = None
+    at_least: int | None = None
+    at_most: int | None = None
+    choices: tuple[str, ...] = ()
+
+    def check(self, name: str, value: str) -> None:
+        """Raise KafkaError(INVALID_CONFIG), naming the config and what it accepts, when the value does not fit."""
+        if self.type is ConfigType.BOOLEAN and value not in ("true", "false"):
+            raise KafkaError(ErrorCode.INVALID_CONFIG, f"{name} must be true or false, not {value!r}")
+        if self.type in (ConfigType.INT, ConfigType.SHORT, ConfigType.LONG):
+            self._check_integer(name, value)
+        if self.choices and any(part not in self.choices for part in value.split(",")):
+            allowed = ", ".join(self.choices)
+            raise KafkaError(ErrorCode.INVALID_CONFIG, f"{name} must be one of {allowed}, not {value!r}")
+
+    def _check_integer(self, name: str, value: str) -> None:
+        try:
+            number = int(value)
+        except ValueError:
+            raise KafkaError(ErrorCode.INVALID_CONFIG, f"{name} must be a whole number, not {value!r}") from None
+        if self.at_least is not None and number < self.at_least:
+            raise KafkaError(ErrorCode.INVALID_CONFIG, f"{name} must be at least {self.at_least}, not {number}")
+        if self.at_most is not None and number > self.at_most:
+            raise KafkaError(ErrorCode.INVALID_CONFIG, f"{name} must be at most {self.at_most}, not {number}")
+
+
+def _long(
+    name: str, default: int, documentation: str, topic_name: str | None = None, at_least: int = 0
+) -> ConfigDefinition:
+    return ConfigDefinition(name, ConfigType.LONG, str(default), documentation, topic_name, at_least, LONG_MAX)
+
+
+def _int(
+    name: str, default: int, documentation: str, topic_name: str | None = None, at_least: int = 0
+) -> ConfigDefinition:
+    return ConfigDefinition(name, ConfigType.INT, str(default), documentation, topic_name, at_least, INT_MAX)
+
+
+def _boolean(name: str, default: bool, documentation: str, topic_name: str | None = None) -> ConfigDefinition:
+    return ConfigDefinition(name, ConfigType.BOOLEAN, str(default).lower(), documentation, topic_name)
+
+
+_DEFINITIONS = (
+    # The metadata quorum
+    _int(
+        "controller.quorum.fetch.timeout.ms",
+        2000,
+        "A voter that hears nothing from the leader for so long campaigns",
+        at_least=1,
+    ),
+    _int(
+        "controller.quorum.election.timeout.ms",
+        1000,
+        "A candidate without a majority tries again after so long",
+        at_least=1,
+    ),
+    _long(
+        "metadata.log.max.record.bytes.between.snapshots",
+        20_971_520,
+        "A snapshot is taken after so many bytes of metadata",
+        at_least=1,
+    ),
+    # Brokers and the controller
+    _int("broker.session.timeout.ms", 9000, "A broker that sends no heartbeat for so long is fenced", at_least=1),
+    _int("broker.heartbeat.interval.ms", 2000, "Between two heartbeats of a broker", at_least=1),
+    _boolean("controlled.shutdown.enable", True, "Hand leadership over before stopping"),
+    _boolean("auto.leader.rebalance.enable", True, "Move leadership back to preferred replicas from time to time"),
+    _long("leader.imbalance.check.interval.seconds", 300, "Between two such checks", at_least=1),
+    _boolean(
+        "eligible.leader.replicas.enable",
+        True,
+        "KIP-966: remember replicas that left the ISR with everything committed",
+    ),
+    # Topics
+    _boolean("auto.create.topics.enable", True, "Create a topic when a client first asks for it"),
+    _int("num.partitions", 1, "Partitions of a topic that is created without a count", at_least=1),
+    ConfigDefinition(
+        "default.replication.factor",
+        ConfigType.SHORT,
+        "1",
+        "Replicas of a topic that is created without a count",
+        None,
+        1,
+        64,
+    ),
+    _int(
+        "min.insync.replicas",
+        1,
+        "acks=all is refused when fewer replicas are in sync",
+        "min.insync.replicas",
+        at_least=1,
+    ),
+    _boolean(
+        "unclean.leader.election.enable",
+        False,
+        "Let a replica lead that may lack committed records",
+        "unclean.leader.election.enable",
+    ),
+    # Replication
+    _long(
+        "replica.lag.time.max.ms", 30_000, "A follower that was not caught up for so long leaves the ISR", at_least=1
+    ),
+    _int(
+        "replica.fetch.wait.max.ms",
+        500,
+        "How long a leader holds a follower's fetch that finds nothing new",
+        at_least=1,
+    ),
+    _int("replica.fetch.max.bytes", 1_048_576, "Bytes of one partition in a fetch between brokers", at_least=1),
+    _int("replica.fetch.response.max.bytes", 1_048_576, "Bytes of one fetch response between brokers", at_least=1),
+    _int("replica.fetch.backoff.ms", 1000, "Pause after a failed fetch between brokers", at_least=1),
+    # Logs
+    _int("log.segment.bytes", 1_073_741_824, "A segment of this size is closed", "segment.bytes", at_least=1024),
+    _long("log.roll.ms", 604_800_000, "A segment of this age is closed", "segment.ms", at_least=1),
+    _int("log.index.interval.bytes", 4096, "One index entry for so many bytes", "index.interval.bytes"),
+    _int(
+        "log.index.size.max.bytes",
+        10_485_760,
+        "A segment whose index has this size is closed",
+        "segment.index.bytes",
+        at_least=12,
+    ),
+    _long("log.flush.interval.messages", LONG_MAX, "fsync after so many records", "flush.messages", at_least=1),
+    _long("log.flush.interval.ms", LONG_MAX, "fsync records of this age", "flush.ms"),
+    _long(
+        "log.retention.ms",
+        604_800_000,
+        "Segments older than this may be deleted; -1 keeps them",
+        "retention.ms",
+        at_least=-1,
+    ),
+    _long(
+        "log.retention.bytes",
+        -1,
+        "Segments beyond this size may be deleted; -1 keeps them",
+        "retention.bytes",
+        at_least=-1,
+    ),
+    ConfigDefinition(
+        "log.cleanup.policy",
+        ConfigType.LIST,
+        "delete",
+        "What happens to old segments",
+        "cleanup.policy",
+        choices=("delete", "compact"),
+    ),
+    ConfigDefinition(
+        "log.message.timestamp.type",
+        ConfigType.STRING,
+        "CreateTime",
+        "Whose clock stamps a record",
+        "message.timestamp.type",
+        choices=("CreateTime", "LogAppendTime"),
+    ),
+    _int("message.max.bytes", 1_048_588, "The largest record batch", "max.message.bytes"),
+    _int("transactional.id.expiration.ms", 604_800_000, "How long an idle transactional id is remembered", at_least=1),
+    _int(
+        "producer.id.expiration.ms",
+        86_400_000,
+        "How long an idle producer's sequence numbers are remembered",
+        at_least=1,
+    ),
+    # Listeners
+    _int("socket.request.max.bytes", 104_857_600, "The largest request", at_least=1),
+    _int("fetch.max.bytes", 57_671_680, "The most bytes in a fetch response to a client", at_least=1024),
+)
+
+DEFINITIONS: Mapping[str, ConfigDefinition] = {definition.name: definition for definition in _DEFINITIONS}
+"""Broker-level configs by name."""
+
+TOPIC_DEFINITIONS: Mapping[str, ConfigDefinition] = {
+    definition.topic_name: definition for definition in _DEFINITIONS if definition.topic_name is not None
+}
+"""Topic-level configs by their own name; the definition's name is the broker-level synonym."""
+
+_FAST = {
+    "controller.quorum.fetch.timeout.ms": "300",
+    "controller.quorum.election.timeout.ms": "150",
+    "broker.session.timeout.ms": "900",
+    "broker.heartbeat.interval.ms": "200",
+    "replica.lag.time.max.ms": "3000",
+    "replica.fetch.backoff.ms": "100",
+}
+
+PROFILES: Mapping[str, Mapping[str, str]] = {"kafka": {}, "fast": _FAST}
+"""`kafka` has the real default timeouts; `fast` has about a tenth, for laptops and impatient tests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Configs:
+    """Values in force: what was set, over the defaults. Topic configs fall back to their broker synonym."""
+
+    values: Mapping[str, str]
+
+    @classmethod
+    def of(cls, given: Mapping[str, str], profile: str = "kafka") -> Configs:
+        """Check and take broker-level values over a profile. Raises KafkaError(INVALID_CONFIG)."""
+        for name, value in given.items():
+            check_config(DEFINITIONS, name, value)
+        return cls({**PROFILES[profile], **given})
+
+    def text(self, name: str) -> str:
+        """Return the value of a broker-level config."""
+        return self.values.get(name, DEFINITIONS[name].default)
+
+    def integer(self, name: str) -> int:
+        """Return the value of a numeric config."""
+        return int(self.text(name))
+
+    def flag(self, name: str) -> bool:
+        """Return the value of a boolean config."""
+        return self.text(name) == "true"
+
+    def for_topic(self, overrides: Mapping[str, str]) -> Configs:
+        """Return these configs with a topic's own values laid over their broker-level synonyms."""
+        if not overrides:
+            return self
+        synonyms = {
+            TOPIC_DEFINITIONS[name].name: value for name, value in overrides.items() if name in TOPIC_DEFINITIONS
+        }
+        return Configs({**self.values, **synonyms})
+
+
+def check_config(table: Mapping[str, ConfigDefinition], name: str, value: str) -> None:
+    """Raise KafkaError(INVALID_CONFIG) when the table has no such name or the value does not fit it."""
+    if name not in table:
+        raise KafkaError(ErrorCode.INVALID_CONFIG, f"unknown config {name!r}{_suggestion(table, name)}")
+    table[name].check(name, value)
+
+
+def _suggestion(table: Mapping[str, ConfigDefinition], name: str) -> str:
+    near = get_close_matches(name, list(table), n=1)
+    return f"; did you mean {near[0]}?" if near else ""

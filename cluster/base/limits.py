@@ -1,0 +1,48 @@
+"""A limit on everything, in one file, with the relations between the limits asserted.
+
+These are bounds of the implementation. What a user may tune is a config (`cluster.base.configs`).
+"""
+
+from __future__ import annotations
+
+FRAME_SIZE_BYTES_MAX = 100 * 1024 * 1024
+"""The largest Kafka request that is read (Kafka's default `socket.request.max.bytes`)."""
+
+RPC_MESSAGE_SIZE_BYTES_MAX = 128 * 1024 * 1024
+"""The largest gRPC message between nodes; it must hold the largest fetch response and a metadata snapshot."""
+
+CONNECTION_REPLIES_PENDING_MAX = 1_000
+"""Requests of one connection that may wait for their reply; reading stops until some are answered."""
+
+RECORD_BATCH_OVERHEAD_BYTES = 61
+"""The v2 batch header; the smallest possible batch is not smaller."""
+
+RECORDS_READ_BYTES_MAX = 55 * 1024 * 1024
+"""The most that one fetch returns, whatever it asks for (Kafka's default `fetch.max.bytes`)."""
+
+RAFT_ENTRY_BYTES_MAX = 1024 * 1024
+"""The largest single Raft entry: one decision of the controller."""
+
+RAFT_APPEND_BYTES_MAX = 4 * 1024 * 1024
+"""The most entry bytes in one AppendEntries; one entry always fits."""
+
+RAFT_APPENDS_IN_FLIGHT_MAX = 16
+"""AppendEntries sent to one follower and not yet answered."""
+
+CONTROLLERS_MAX = 9
+"""Voters in the metadata quorum."""
+
+BROKERS_MAX = 64
+"""Brokers in one cluster on one machine."""
+
+PARTITIONS_PER_TOPIC_MAX = 10_000
+"""Partitions of one topic."""
+
+TOPIC_NAME_LENGTH_MAX = 249
+"""Kafka's own limit, from file-name lengths."""
+
+PRODUCER_BATCHES_REMEMBERED = 5
+"""Batches per producer whose sequence numbers are kept to recognise duplicates (KIP-98)."""
+
+assert RECORDS_READ_BYTES_MAX < FRAME_SIZE_BYTES_MAX < RPC_MESSAGE_SIZE_BYTES_MAX
+assert RAFT_ENTRY_BYTES_MAX <= RAFT_APPEND_BYTES_MAX < RPC_MESSAGE_SIZE_BYTES_MAX

@@ -1,0 +1,326 @@
+"""Trace events: a typed, ordered account of every step that a learner or a checker would ask about.
+
+Here: what can happen, as frozen facts, and their JSON form. Not here: where events are kept
+(`cluster.runtime`), or what they add up to (`cluster.report`, `cluster.checks`).
+
+A tracer stamps each event with a time in microseconds and the name of the node it happened on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar
+
+_REGISTRY: dict[str, type[TraceEvent]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class TraceEvent:
+    """The base of every event; `kind` is its name in JSON, derived from the class."""
+
+    kind: ClassVar[str] = "TraceEvent"
+
+    def __init_subclass__(cls) -> None:
+        cls.kind = cls.__name__
+        _REGISTRY[cls.__name__] = cls
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """One event with its stamp: when (microseconds on the run's clock) and on which node (`b1`, `c1`, `p1`, `lab`)."""
+
+    time_us: int
+    node: str
+    event: TraceEvent
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the flat form that `events.jsonl` holds."""
+        return {"t": self.time_us, "node": self.node, "kind": self.event.kind, **asdict(self.event)}
+
+    @classmethod
+    def from_json(cls, row: dict[str, Any]) -> Traced:
+        """Read the flat form back. Raises KeyError for an unknown kind or a missing field."""
+        kind = _REGISTRY[row["kind"]]
+        values = {field.name: _frozen(row[field.name]) for field in fields(kind)}
+        return cls(row["t"], row["node"], kind(**values))
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+# --- nodes ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStarted(TraceEvent):
+    """A node's process began to run."""
+
+    node_id: int
+    roles: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeReady(TraceEvent):
+    """A broker was unfenced and accepts clients."""
+
+    broker_epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStopped(TraceEvent):
+    """A node ended in good order."""
+
+
+# --- Raft and the controller -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RaftRoleChanged(TraceEvent):
+    """A voter became follower, pre-candidate, candidate or leader."""
+
+    term: int
+    role: str
+    leader: int
+
+
+@dataclass(frozen=True, slots=True)
+class RaftVoted(TraceEvent):
+    """A voter granted its vote, after making it durable."""
+
+    term: int
+    candidate: int
+
+
+@dataclass(frozen=True, slots=True)
+class RaftCommitted(TraceEvent):
+    """A voter learned that entries up to `index` are committed."""
+
+    term: int
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerActivated(TraceEvent):
+    """A controller became the active one, with its Raft term as controller epoch."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerResigned(TraceEvent):
+    """A controller stopped being the active one, by its own knowledge."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerStateChanged(TraceEvent):
+    """This node applied a change of a broker: registered, fenced, unfenced, shutting-down or unregistered."""
+
+    broker: int
+    broker_epoch: int
+    state: str
+    metadata_offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionMetadataApplied(TraceEvent):
+    """This node learned a partition's state from the metadata log: its **view**, which may be old."""
+
+    topic: str
+    partition: int
+    leader: int
+    leader_epoch: int
+    partition_epoch: int
+    replicas: tuple[int, ...]
+    isr: tuple[int, ...]
+    elr: tuple[int, ...]
+    metadata_offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class TopicDeleted(TraceEvent):
+    """This node learned that a topic is gone."""
+
+    topic: str
+    metadata_offset: int
+
+
+# --- replication -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionRoleChanged(TraceEvent):
+    """A replica on this node became leader, follower or offline under a leader epoch."""
+
+    topic: str
+    partition: int
+    role: str
+    leader_epoch: int
+    log_end_offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class BatchAppended(TraceEvent):
+    """Records entered this node's log; `role` says whether it led or copied. `leader_epoch` is the batch's."""
+
+    topic: str
+    partition: int
+    role: str
+    base_offset: int
+    last_offset: int
+    leader_epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogTruncated(TraceEvent):
+    """A replica cut its tail: `from_offset` was its log end offset, `to_offset` is now."""
+
+    topic: str
+    partition: int
+    from_offset: int
+    to_offset: int
+    leader_epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class HighWatermarkAdvanced(TraceEvent):
+    """A replica's high watermark moved; on the leader this is what makes records committed."""
+
+    topic: str
+    partition: int
+    role: str
+    high_watermark: int
+    leader_epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class FollowerProgressed(TraceEvent):
+    """A leader learned a follower's log end offset from its fetch."""
+
+    topic: str
+    partition: int
+    follower: int
+    log_end_offset: int
+    leader_epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class IsrChangeRequested(TraceEvent):
+    """A leader asked the controller for another ISR (AlterPartition)."""
+
+    topic: str
+    partition: int
+    isr: tuple[int, ...]
+    leader_epoch: int
+    partition_epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class IsrChangeAnswered(TraceEvent):
+    """The controller accepted or refused; `error` is Kafka's name, NONE when accepted."""
+
+    topic: str
+    partition: int
+    error: str
+    partition_epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaFenced(TraceEvent):
+    """A request under an old or too new epoch was refused; `error` is Kafka's name."""
+
+    topic: str
+    partition: int
+    error: str
+    given_epoch: int
+    current_epoch: int
+
+
+# --- clients ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RecordSent(TraceEvent):
+    """A workload handed a record to its producer. `value` is unique in the run."""
+
+    topic: str
+    partition: int
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordAcknowledged(TraceEvent):
+    """The producer was told that the record is stored at `offset` (-1 under acks=0)."""
+
+    topic: str
+    partition: int
+    value: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFailed(TraceEvent):
+    """The producer was told that the record is not stored."""
+
+    topic: str
+    partition: int
+    value: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordUnknown(TraceEvent):
+    """The producer gave up waiting: the record may or may not be in the log."""
+
+    topic: str
+    partition: int
+    value: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordConsumed(TraceEvent):
+    """A consumer was given a record. `final` marks the reading back at the end of a run."""
+
+    topic: str
+    partition: int
+    offset: int
+    value: str
+    final: bool = False
+
+
+# --- the lab ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StepFired(TraceEvent):
+    """A step of the scenario fired; `targets` are the nodes that its selector meant just then."""
+
+    step: str
+    action: str
+    targets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StepEnded(TraceEvent):
+    """A fault was undone, or a `when` ran out of time; `outcome` is healed, met or timed-out."""
+
+    step: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFaulted(TraceEvent):
+    """The lab changed the state of a machine: killed, powered-off, paused, resumed, stopped, started."""
+
+    target: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseBegan(TraceEvent):
+    """The run entered a phase: start, faults, heal, recover, read-back, end."""
+
+    phase: str

@@ -1,0 +1,1 @@
+"""Generated from `proto/` by `make proto`: messages, stubs and servicers. Never edited."""
