@@ -32,7 +32,7 @@ def start_up_seconds() -> tuple[float, float]:
 
 
 def mock_start_up_seconds() -> float:
-    """Return seconds from an interpreter's start to the mock cluster's first acks=all answer, in a process of its own."""
+    """Return seconds from an interpreter's start to the mock's first acks=all answer, in a process of its own."""
     program = (
         "from confluent_kafka import Producer;"
         "p = Producer({'test.mock.num.brokers': 3, 'acks': 'all', 'linger.ms': 0});"
