@@ -1,1 +1,94 @@
-"""(room under construction)"""
+"""The `fencepost` command: one file per command, put together here.
+
+Here: which commands exist, and how an error becomes a message and an exit code. Standard output is data, standard
+error is talk. Only the module of the command that was asked for is imported, so that `fencepost ps` stays fast.
+
+Exit codes: 0 as expected, 1 a verdict differs, 2 usage, 3 inconclusive, 4 could not start, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from types import ModuleType
+
+__all__ = ["main"]
+
+# The name of a command and the module that has `register(app)`. Underscores in a module name are not typed.
+_COMMANDS = (
+    "up",
+    "ps",
+    "down",
+    "logs",
+    "topic",
+    "break",
+    "heal",
+    "faults",
+    "run",
+    "explore",
+    "validate",
+    "node",
+)
+_MODULES = {"break": "break_"}  # a keyword cannot be imported by name
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    arguments = sys.argv[1:]
+    if arguments[:1] == ["up"] and not {"--help", "-h"} & {*arguments}:
+        _start_zygote_early()
+    sys.exit(_run(arguments))
+
+
+def _start_zygote_early() -> None:
+    """Let the nodes' code load in another process while this one still loads its own."""
+    early = importlib.util.find_spec("cluster.cli.early")
+    if early is not None:
+        importlib.import_module("cluster.cli.early").start()
+
+
+def _run(arguments: list[str]) -> int:
+    import click
+    import typer
+
+    from cluster.lab.errors import LabError
+
+    app = typer.Typer(
+        name="fencepost",
+        help="A Kafka-compatible cluster you can break.",
+        no_args_is_help=True,
+        add_completion=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+
+    @app.callback()
+    def root() -> None:
+        """A Kafka-compatible cluster you can break."""
+
+    for module in _modules(arguments):
+        module.register(app)
+    try:
+        app(args=arguments, prog_name="fencepost")
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 1
+    except LabError as error:
+        click.echo(f"fencepost: {error.cause}\n{error.remedy}", err=True)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of a pipe went away, such as `fencepost logs | head`
+        return 0
+    return 0
+
+
+def _modules(arguments: list[str]) -> list[ModuleType]:
+    """Import the module of the command that was typed, or all of them when none is known by that name."""
+    asked = [name for name in arguments[:1] if name in _COMMANDS]
+    names = asked or _COMMANDS
+    return [importlib.import_module(f"cluster.cli.{_MODULES.get(name, name)}") for name in names if _exists(name)]
+
+
+def _exists(name: str) -> bool:
+    return importlib.util.find_spec(f"cluster.cli.{_MODULES.get(name, name)}") is not None
