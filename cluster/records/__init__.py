@@ -1,1 +1,31 @@
-"""(room under construction)"""
+"""Records: Kafka's v2 record batches as bytes. Headers, checks, stamps; the records inside when someone must look."""
+
+from cluster.records.checking import check_batches, check_copied_batches
+from cluster.records.compression import Compression, compress, decompress
+from cluster.records.header import (
+    BatchHeader,
+    advance_sequence,
+    iterate_headers,
+    read_header,
+    stamp_append_time,
+    stamp_batch,
+)
+from cluster.records.record import Record, build_batch, read_batch_records, read_records
+
+__all__ = [
+    "BatchHeader",
+    "Compression",
+    "Record",
+    "advance_sequence",
+    "build_batch",
+    "check_batches",
+    "check_copied_batches",
+    "compress",
+    "decompress",
+    "iterate_headers",
+    "read_batch_records",
+    "read_header",
+    "read_records",
+    "stamp_append_time",
+    "stamp_batch",
+]
