@@ -1,1 +1,37 @@
-"""(room under construction)"""
+"""Was it right? One oracle a file: each watches the trace and says what must never be.
+
+Outsiders take oracles from the registry by the name that scenarios use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cluster.checks.consumers_below_high_watermark import ConsumersBelowHighWatermark
+from cluster.checks.high_watermark_monotonic import HighWatermarkMonotonic
+from cluster.checks.no_duplicates import NoDuplicates
+from cluster.checks.no_lost_acks import NoLostAcks
+from cluster.checks.one_active_controller import OneActiveControllerPerEpoch
+from cluster.checks.one_leader_per_epoch import OneLeaderPerEpoch
+from cluster.checks.oracle import Evidence, Oracle, ReplicaBatch, Violation
+from cluster.checks.per_partition_order import PerPartitionOrder
+from cluster.checks.replicas_identical import ReplicasIdentical
+from cluster.checks.single_value_per_offset import SingleValuePerOffset
+
+ORACLES: Mapping[str, type[Oracle]] = {
+    oracle.name: oracle
+    for oracle in (
+        NoLostAcks,
+        NoDuplicates,
+        PerPartitionOrder,
+        SingleValuePerOffset,
+        OneLeaderPerEpoch,
+        OneActiveControllerPerEpoch,
+        HighWatermarkMonotonic,
+        ConsumersBelowHighWatermark,
+        ReplicasIdentical,
+    )
+}
+"""Every oracle by its name."""
+
+__all__ = ["ORACLES", "Evidence", "Oracle", "ReplicaBatch", "Violation"]

@@ -1,0 +1,164 @@
+"""Every oracle bites: each has a history that it accepts and one, as small as can be, that breaks it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pytest
+
+from cluster.base.ids import TopicPartition
+from cluster.base.trace import (
+    BatchAppended,
+    ControllerActivated,
+    HighWatermarkAdvanced,
+    NodeStarted,
+    PartitionMetadataApplied,
+    PartitionRoleChanged,
+    RaftRoleChanged,
+    RecordAcknowledged,
+    RecordConsumed,
+    RecordSent,
+    TopicDeleted,
+    Traced,
+    TraceEvent,
+)
+from cluster.checks import ORACLES, Evidence, Oracle
+
+ORDERS = TopicPartition("orders", 0)
+
+
+@dataclass(frozen=True)
+class Batch:
+    base_offset: int
+    last_offset: int
+    leader_epoch: int
+    crc: int
+    values: tuple[str, ...] = ("v",)
+
+
+def judge(name: str, history: Sequence[tuple[str, TraceEvent]], evidence: Evidence | None = None) -> Oracle:
+    oracle = ORACLES[name]()
+    for number, (node, event) in enumerate(history):
+        if event.kind in oracle.kinds:
+            oracle.on_event(Traced(number, node, event))
+    oracle.at_end(evidence or Evidence(len(history), read_back=True))
+    return oracle
+
+
+def acked(value: str, offset: int) -> tuple[str, TraceEvent]:
+    return "p1", RecordAcknowledged("orders", 0, value, offset)
+
+
+def sent(value: str) -> tuple[str, TraceEvent]:
+    return "p1", RecordSent("orders", 0, value)
+
+
+def read(value: str, offset: int, final: bool = True) -> tuple[str, TraceEvent]:
+    return "reader", RecordConsumed("orders", 0, offset, value, final)
+
+
+def leads(node: str, epoch: int) -> tuple[str, TraceEvent]:
+    return node, PartitionRoleChanged("orders", 0, "leader", epoch, 0)
+
+
+def metadata(node: str, leader: int, epoch: int, offset: int = 1) -> tuple[str, TraceEvent]:
+    return node, PartitionMetadataApplied("orders", 0, leader, epoch, 0, (1, 2), (1, 2), (), offset)
+
+
+def watermark(node: str, offset: int, epoch: int, role: str = "leader") -> tuple[str, TraceEvent]:
+    return node, HighWatermarkAdvanced("orders", 0, role, offset, epoch)
+
+
+def copies(one: Sequence[Batch], other: Sequence[Batch], high_watermark: int) -> Evidence:
+    return Evidence(9, True, {ORDERS: {"b1": one, "b2": other}}, {ORDERS: high_watermark})
+
+
+ACCEPTED = {
+    "no-lost-acks": [acked("a", 0), read("a", 0)],
+    "no-duplicates": [read("a", 0), read("b", 1), read("a", 0)],
+    "per-partition-order": [sent("a"), sent("b"), sent("c"), read("a", 0), read("c", 1), read("a", 2)],
+    "single-value-per-offset": [acked("a", 0), read("a", 0, final=False), read("b", 1)],
+    "one-leader-per-epoch": [leads("b1", 0), leads("b2", 1), metadata("b1", 1, 0), metadata("b2", 1, 0)],
+    "one-active-controller-per-epoch": [
+        ("c1", RaftRoleChanged(1, "leader", 101)),
+        ("c1", ControllerActivated(1)),
+        ("c2", RaftRoleChanged(1, "follower", 101)),
+        ("c2", ControllerActivated(2)),
+    ],
+    "high-watermark-monotonic-per-epoch": [
+        watermark("b1", 5, 0),
+        watermark("b2", 3, 1),
+        watermark("b2", 4, 1),
+        ("b2", NodeStarted(2, ("broker",))),
+        watermark("b2", 1, 1),
+    ],
+    "consumers-below-high-watermark": [watermark("b1", 1, 0), read("a", 0, final=False)],
+}
+
+BROKEN = {
+    "no-lost-acks": [acked("a", 0), acked("b", 1), read("a", 0), read("b", 1, final=False)],
+    "no-duplicates": [read("a", 0), read("a", 1)],
+    "per-partition-order": [sent("a"), sent("b"), read("b", 0), read("a", 1)],
+    "single-value-per-offset": [acked("a", 0), read("b", 0)],
+    "one-leader-per-epoch": [leads("b1", 3), leads("b2", 3)],
+    "one-active-controller-per-epoch": [("c1", ControllerActivated(1)), ("c2", RaftRoleChanged(1, "leader", 102))],
+    "high-watermark-monotonic-per-epoch": [watermark("b1", 5, 0), watermark("b1", 4, 0)],
+    "consumers-below-high-watermark": [
+        watermark("b1", 1, 0),
+        watermark("b2", 9, 0, role="follower"),
+        read("a", 1, final=False),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_a_history_as_it_should_be_is_accepted(name: str) -> None:
+    assert judge(name, ACCEPTED[name]).violations == []
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_history_is_seen(name: str) -> None:
+    oracle = judge(name, BROKEN[name])
+    assert oracle.count == len(oracle.violations) == 1
+    assert oracle.violations[0].message
+
+
+def test_every_oracle_is_held_against_a_broken_history() -> None:
+    assert {*BROKEN, "replicas-identical-below-high-watermark"} == set(ORACLES)
+
+
+def test_metadata_that_names_two_leaders_in_one_epoch_is_seen() -> None:
+    assert judge("one-leader-per-epoch", [metadata("b1", 1, 4), metadata("b2", 2, 4)]).count == 1
+
+
+def test_a_leader_that_only_appends_is_seen_as_a_leader() -> None:
+    append = ("b2", BatchAppended("orders", 0, "leader", 0, 0, 3))
+    assert judge("one-leader-per-epoch", [leads("b1", 3), append]).count == 1
+
+
+def test_a_topic_that_is_created_again_begins_with_new_epochs() -> None:
+    history = [leads("b1", 0), metadata("b1", 1, 0), ("b1", TopicDeleted("orders", 5)), leads("b2", 0)]
+    assert judge("one-leader-per-epoch", [*history, metadata("b1", 2, 0, 9)]).violations == []
+
+
+def test_a_tail_above_the_high_watermark_may_differ() -> None:
+    evidence = copies([Batch(0, 4, 0, 7), Batch(5, 5, 0, 8)], [Batch(0, 4, 0, 7), Batch(5, 5, 1, 9)], 5)
+    assert judge("replicas-identical-below-high-watermark", [], evidence).violations == []
+
+
+@pytest.mark.parametrize(
+    "other",
+    [[Batch(0, 4, 0, 7), Batch(5, 5, 1, 8)], [Batch(0, 4, 0, 6), Batch(5, 5, 0, 8)], [Batch(0, 4, 0, 7)]],
+    ids=["another epoch", "other bytes", "a missing batch"],
+)
+def test_replicas_that_differ_below_the_high_watermark_are_seen(other: Sequence[Batch]) -> None:
+    evidence = copies([Batch(0, 4, 0, 7), Batch(5, 5, 0, 8)], other, 6)
+    oracle = judge("replicas-identical-below-high-watermark", [], evidence)
+    assert oracle.count == 1
+    assert "orders-0@" in oracle.violations[0].message
+
+
+def test_what_retention_cut_is_not_compared() -> None:
+    evidence = copies([Batch(0, 4, 0, 7), Batch(5, 5, 0, 8)], [Batch(5, 5, 0, 8)], 6)
+    assert judge("replicas-identical-below-high-watermark", [], evidence).violations == []
