@@ -1,1 +1,48 @@
-"""(room under construction)"""
+"""Metadata: records folded into an immutable image, deltas between images, and snapshots of them."""
+
+from cluster.metadata.apply import apply_batch
+from cluster.metadata.delta import MetadataDelta, delta_between, trace_delta
+from cluster.metadata.image import (
+    BROKER_RESOURCE,
+    RECOVERED,
+    RECOVERING,
+    TOPIC_RESOURCE,
+    BrokerRegistration,
+    Endpoint,
+    MetadataImage,
+    PartitionState,
+    TopicState,
+)
+from cluster.metadata.records import (
+    broker_record,
+    config_record,
+    merge_change,
+    partition_record,
+    read_broker,
+    read_partition,
+)
+from cluster.metadata.snapshot import read_snapshot, write_snapshot
+
+__all__ = [
+    "BROKER_RESOURCE",
+    "RECOVERED",
+    "RECOVERING",
+    "TOPIC_RESOURCE",
+    "BrokerRegistration",
+    "Endpoint",
+    "MetadataDelta",
+    "MetadataImage",
+    "PartitionState",
+    "TopicState",
+    "apply_batch",
+    "broker_record",
+    "config_record",
+    "delta_between",
+    "merge_change",
+    "partition_record",
+    "read_broker",
+    "read_partition",
+    "read_snapshot",
+    "trace_delta",
+    "write_snapshot",
+]

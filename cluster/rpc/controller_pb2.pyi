@@ -1053,12 +1053,15 @@ class MetadataUpdate(_message.Message):
     STATUS_FIELD_NUMBER: _builtins.int
     SNAPSHOT_FIELD_NUMBER: _builtins.int
     SNAPSHOT_OFFSET_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_EPOCH_FIELD_NUMBER: _builtins.int
     ENTRIES_FIELD_NUMBER: _builtins.int
     HIGH_WATERMARK_FIELD_NUMBER: _builtins.int
     snapshot: _builtins.bytes
     """a MetadataSnapshot, when the log no longer reaches back so far"""
     snapshot_offset: _builtins.int
     """the last offset that it covers"""
+    snapshot_epoch: _builtins.int
+    """the Raft term of that offset"""
     high_watermark: _builtins.int
     """the last committed offset"""
     @_builtins.property
@@ -1071,12 +1074,13 @@ class MetadataUpdate(_message.Message):
         status: Global___Status | None = ...,
         snapshot: _builtins.bytes = ...,
         snapshot_offset: _builtins.int = ...,
+        snapshot_epoch: _builtins.int = ...,
         entries: _abc.Iterable[Global___MetadataEntry] | None = ...,
         high_watermark: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "high_watermark", b"high_watermark", "snapshot", b"snapshot", "snapshot_offset", b"snapshot_offset", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "high_watermark", b"high_watermark", "snapshot", b"snapshot", "snapshot_epoch", b"snapshot_epoch", "snapshot_offset", b"snapshot_offset", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
