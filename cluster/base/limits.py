@@ -11,8 +11,14 @@ FRAME_SIZE_BYTES_MAX = 100 * 1024 * 1024
 RPC_MESSAGE_SIZE_BYTES_MAX = 128 * 1024 * 1024
 """The largest gRPC message between nodes; it must hold the largest fetch response and a metadata snapshot."""
 
+CONNECTIONS_MAX = 10_000
+"""Kafka clients of one broker; whoever comes after is turned away."""
+
 CONNECTION_REPLIES_PENDING_MAX = 1_000
 """Requests of one connection that may wait for their reply; reading stops until some are answered."""
+
+CONNECTION_REPLY_BYTES_PENDING_MAX = 64 * 1024 * 1024
+"""Bytes of finished replies that one connection may have unsent; serving stops until the client has read some."""
 
 RECORD_BATCH_OVERHEAD_BYTES = 61
 """The v2 batch header; the smallest possible batch is not smaller."""
@@ -29,6 +35,12 @@ RAFT_APPEND_BYTES_MAX = 4 * 1024 * 1024
 RAFT_APPENDS_IN_FLIGHT_MAX = 16
 """AppendEntries sent to one follower and not yet answered."""
 
+RAFT_MESSAGES_QUEUED_MAX = 64
+"""Messages that wait for one peer's stream; the oldest are dropped, which Raft tolerates."""
+
+RAFT_ENTRIES_KEPT = 1_000
+"""Entries that stay below a snapshot, so that whoever is only a little behind needs no snapshot."""
+
 CONTROLLERS_MAX = 9
 """Voters in the metadata quorum."""
 
@@ -38,6 +50,12 @@ BROKERS_MAX = 64
 PARTITIONS_PER_TOPIC_MAX = 10_000
 """Partitions of one topic."""
 
+PARTITIONS_PER_CLUSTER_MAX = 10_000
+"""Partitions of all topics together: fencing a broker that is in every ISR must fit into one decision."""
+
+PARTITION_CHANGE_BYTES_MAX = 100
+"""One partition's part of a decision, with the replication factors that people use."""
+
 TOPIC_NAME_LENGTH_MAX = 249
 """Kafka's own limit, from file-name lengths."""
 
@@ -45,4 +63,7 @@ PRODUCER_BATCHES_REMEMBERED = 5
 """Batches per producer whose sequence numbers are kept to recognise duplicates (KIP-98)."""
 
 assert RECORDS_READ_BYTES_MAX < FRAME_SIZE_BYTES_MAX < RPC_MESSAGE_SIZE_BYTES_MAX
+assert RECORDS_READ_BYTES_MAX < CONNECTION_REPLY_BYTES_PENDING_MAX
 assert RAFT_ENTRY_BYTES_MAX <= RAFT_APPEND_BYTES_MAX < RPC_MESSAGE_SIZE_BYTES_MAX
+assert PARTITIONS_PER_TOPIC_MAX <= PARTITIONS_PER_CLUSTER_MAX
+assert PARTITIONS_PER_CLUSTER_MAX * PARTITION_CHANGE_BYTES_MAX <= RAFT_ENTRY_BYTES_MAX
