@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x63luster/rpc/raft.proto\x12\x0e\x66\x65ncepost.raft\"\x0e\n\x0c\x44\x65liverReply\"[\n\x05\x45ntry\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\'\n\x04kind\x18\x03 \x01(\x0e\x32\x19.fencepost.raft.EntryKind\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"O\n\x08Snapshot\x12\x12\n\nlast_index\x18\x01 \x01(\x04\x12\x11\n\tlast_term\x18\x02 \x01(\x04\x12\x0e\n\x06voters\x18\x03 \x03(\x05\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"k\n\x0bRequestVote\x12\x10\n\x08pre_vote\x18\x01 \x01(\x08\x12\x16\n\x0elast_log_index\x18\x02 \x01(\x04\x12\x15\n\rlast_log_term\x18\x03 \x01(\x04\x12\x1b\n\x13leadership_transfer\x18\x04 \x01(\x08\"5\n\x10RequestVoteReply\x12\x10\n\x08pre_vote\x18\x01 \x01(\x08\x12\x0f\n\x07granted\x18\x02 \x01(\x08\"\x8c\x01\n\rAppendEntries\x12\x16\n\x0eprev_log_index\x18\x01 \x01(\x04\x12\x15\n\rprev_log_term\x18\x02 \x01(\x04\x12\x15\n\rleader_commit\x18\x03 \x01(\x04\x12&\n\x07\x65ntries\x18\x04 \x03(\x0b\x32\x15.fencepost.raft.Entry\x12\r\n\x05round\x18\x05 \x01(\x04\"\x86\x01\n\x12\x41ppendEntriesReply\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x13\n\x0bmatch_index\x18\x02 \x01(\x04\x12\x14\n\x0creject_index\x18\x03 \x01(\x04\x12\x12\n\nhint_index\x18\x04 \x01(\x04\x12\x11\n\thint_term\x18\x05 \x01(\x04\x12\r\n\x05round\x18\x06 \x01(\x04\"=\n\x0fInstallSnapshot\x12*\n\x08snapshot\x18\x01 \x01(\x0b\x32\x18.fencepost.raft.Snapshot\"\x0c\n\nTimeoutNow\"\xa5\x03\n\x0bRaftMessage\x12\x0e\n\x06source\x18\x01 \x01(\x05\x12\x0e\n\x06target\x18\x02 \x01(\x05\x12\x0c\n\x04term\x18\x03 \x01(\x04\x12\x33\n\x0crequest_vote\x18\x04 \x01(\x0b\x32\x1b.fencepost.raft.RequestVoteH\x00\x12>\n\x12request_vote_reply\x18\x05 \x01(\x0b\x32 .fencepost.raft.RequestVoteReplyH\x00\x12\x37\n\x0e\x61ppend_entries\x18\x06 \x01(\x0b\x32\x1d.fencepost.raft.AppendEntriesH\x00\x12\x42\n\x14\x61ppend_entries_reply\x18\x07 \x01(\x0b\x32\".fencepost.raft.AppendEntriesReplyH\x00\x12;\n\x10install_snapshot\x18\x08 \x01(\x0b\x32\x1f.fencepost.raft.InstallSnapshotH\x00\x12\x31\n\x0btimeout_now\x18\t \x01(\x0b\x32\x1a.fencepost.raft.TimeoutNowH\x00\x42\x06\n\x04\x62ody*M\n\tEntryKind\x12\x13\n\x0f\x45NTRY_KIND_DATA\x10\x00\x12\x14\n\x10\x45NTRY_KIND_NO_OP\x10\x01\x12\x15\n\x11\x45NTRY_KIND_VOTERS\x10\x02\x32N\n\x04Raft\x12\x46\n\x07\x44\x65liver\x12\x1b.fencepost.raft.RaftMessage\x1a\x1c.fencepost.raft.DeliverReply(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x63luster/rpc/raft.proto\x12\x0e\x66\x65ncepost.raft\"\x0e\n\x0c\x44\x65liverReply\"[\n\x05\x45ntry\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\'\n\x04kind\x18\x03 \x01(\x0e\x32\x19.fencepost.raft.EntryKind\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"O\n\x08Snapshot\x12\x12\n\nlast_index\x18\x01 \x01(\x04\x12\x11\n\tlast_term\x18\x02 \x01(\x04\x12\x0e\n\x06voters\x18\x03 \x03(\x05\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"k\n\x0bRequestVote\x12\x10\n\x08pre_vote\x18\x01 \x01(\x08\x12\x16\n\x0elast_log_index\x18\x02 \x01(\x04\x12\x15\n\rlast_log_term\x18\x03 \x01(\x04\x12\x1b\n\x13leadership_transfer\x18\x04 \x01(\x08\"5\n\x10RequestVoteReply\x12\x10\n\x08pre_vote\x18\x01 \x01(\x08\x12\x0f\n\x07granted\x18\x02 \x01(\x08\"\x8c\x01\n\rAppendEntries\x12\x16\n\x0eprev_log_index\x18\x01 \x01(\x04\x12\x15\n\rprev_log_term\x18\x02 \x01(\x04\x12\x15\n\rleader_commit\x18\x03 \x01(\x04\x12&\n\x07\x65ntries\x18\x04 \x03(\x0b\x32\x15.fencepost.raft.Entry\x12\r\n\x05round\x18\x05 \x01(\x04\"\x86\x01\n\x12\x41ppendEntriesReply\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x13\n\x0bmatch_index\x18\x02 \x01(\x04\x12\x14\n\x0creject_index\x18\x03 \x01(\x04\x12\x12\n\nhint_index\x18\x04 \x01(\x04\x12\x11\n\thint_term\x18\x05 \x01(\x04\x12\r\n\x05round\x18\x06 \x01(\x04\"L\n\x0fInstallSnapshot\x12*\n\x08snapshot\x18\x01 \x01(\x0b\x32\x18.fencepost.raft.Snapshot\x12\r\n\x05round\x18\x02 \x01(\x04\"\x0c\n\nTimeoutNow\"\xa5\x03\n\x0bRaftMessage\x12\x0e\n\x06source\x18\x01 \x01(\x05\x12\x0e\n\x06target\x18\x02 \x01(\x05\x12\x0c\n\x04term\x18\x03 \x01(\x04\x12\x33\n\x0crequest_vote\x18\x04 \x01(\x0b\x32\x1b.fencepost.raft.RequestVoteH\x00\x12>\n\x12request_vote_reply\x18\x05 \x01(\x0b\x32 .fencepost.raft.RequestVoteReplyH\x00\x12\x37\n\x0e\x61ppend_entries\x18\x06 \x01(\x0b\x32\x1d.fencepost.raft.AppendEntriesH\x00\x12\x42\n\x14\x61ppend_entries_reply\x18\x07 \x01(\x0b\x32\".fencepost.raft.AppendEntriesReplyH\x00\x12;\n\x10install_snapshot\x18\x08 \x01(\x0b\x32\x1f.fencepost.raft.InstallSnapshotH\x00\x12\x31\n\x0btimeout_now\x18\t \x01(\x0b\x32\x1a.fencepost.raft.TimeoutNowH\x00\x42\x06\n\x04\x62ody*M\n\tEntryKind\x12\x13\n\x0f\x45NTRY_KIND_DATA\x10\x00\x12\x14\n\x10\x45NTRY_KIND_NO_OP\x10\x01\x12\x15\n\x11\x45NTRY_KIND_VOTERS\x10\x02\x32N\n\x04Raft\x12\x46\n\x07\x44\x65liver\x12\x1b.fencepost.raft.RaftMessage\x1a\x1c.fencepost.raft.DeliverReply(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cluster.rpc.raft_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ENTRYKIND']._serialized_start=1177
-  _globals['_ENTRYKIND']._serialized_end=1254
+  _globals['_ENTRYKIND']._serialized_start=1192
+  _globals['_ENTRYKIND']._serialized_end=1269
   _globals['_DELIVERREPLY']._serialized_start=42
   _globals['_DELIVERREPLY']._serialized_end=56
   _globals['_ENTRY']._serialized_start=58
@@ -48,11 +48,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APPENDENTRIESREPLY']._serialized_start=540
   _globals['_APPENDENTRIESREPLY']._serialized_end=674
   _globals['_INSTALLSNAPSHOT']._serialized_start=676
-  _globals['_INSTALLSNAPSHOT']._serialized_end=737
-  _globals['_TIMEOUTNOW']._serialized_start=739
-  _globals['_TIMEOUTNOW']._serialized_end=751
-  _globals['_RAFTMESSAGE']._serialized_start=754
-  _globals['_RAFTMESSAGE']._serialized_end=1175
-  _globals['_RAFT']._serialized_start=1256
-  _globals['_RAFT']._serialized_end=1334
+  _globals['_INSTALLSNAPSHOT']._serialized_end=752
+  _globals['_TIMEOUTNOW']._serialized_start=754
+  _globals['_TIMEOUTNOW']._serialized_end=766
+  _globals['_RAFTMESSAGE']._serialized_start=769
+  _globals['_RAFTMESSAGE']._serialized_end=1190
+  _globals['_RAFT']._serialized_start=1271
+  _globals['_RAFT']._serialized_end=1349
 # @@protoc_insertion_point(module_scope)
