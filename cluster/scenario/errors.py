@@ -1,0 +1,13 @@
+"""What is wrong with a scenario, said so that its author can mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class ScenarioError(ValueError):
+    """A scenario cannot be run as it is written; `problems` has one line for each thing to mend."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
