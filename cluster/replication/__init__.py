@@ -1,1 +1,35 @@
-"""(room under construction)"""
+"""Replication: partitions led and followed, in-sync replicas, high watermarks, truncation by leader epoch."""
+
+from cluster.replication.leadership import Leadership
+from cluster.replication.outcomes import (
+    AppendOutcome,
+    EpochOutcome,
+    FollowerFetch,
+    FollowerVerdict,
+    IsrAnswer,
+    IsrProposal,
+    OffsetOutcome,
+    ReadOutcome,
+)
+from cluster.replication.partition import ACKS_ALL, Partition
+from cluster.replication.replicas import Replicas
+from cluster.replication.roles import PartitionRole
+from cluster.replication.waiters import Waiter, Watch
+
+__all__ = [
+    "ACKS_ALL",
+    "AppendOutcome",
+    "EpochOutcome",
+    "FollowerFetch",
+    "FollowerVerdict",
+    "IsrAnswer",
+    "IsrProposal",
+    "Leadership",
+    "OffsetOutcome",
+    "Partition",
+    "PartitionRole",
+    "ReadOutcome",
+    "Replicas",
+    "Waiter",
+    "Watch",
+]
