@@ -16,7 +16,7 @@ from pathlib import Path
 import grpc.aio
 
 from cluster.base.ids import NodeId
-from cluster.base.ports import SilentTracer, Tracer
+from cluster.base.ports import Clock, Disk, Rng, SilentTracer, Tracer
 from cluster.runtime.live.channel import open_channel
 from cluster.runtime.live.disk import LiveDisk
 from cluster.runtime.live.link_table import LinkTable
@@ -53,13 +53,21 @@ class LiveWorld:
         trace: bool = False,
         bind_host: str | None = None,
     ) -> None:
-        self.clock = LiveClock()
-        self.disk = LiveDisk(directory)
-        self.rng = random.Random(os.urandom(16))
-        self.tracer: Tracer = TraceFile(directory / TRACE_FILE, name) if trace else SilentTracer()
+        self._files = LiveDisk(directory)
+        self._trace = TraceFile(directory / TRACE_FILE, name) if trace else None
+        self.clock: Clock = LiveClock()
+        self.disk: Disk = self._files
+        self.rng: Rng = random.Random(os.urandom(16))
+        self.tracer: Tracer = self._trace or SilentTracer()
         self.links = LinkTable(name, self.rng)
         self._names = names
         self._bind_host = bind_host
+
+    def close(self) -> None:
+        """Write what is still to be traced and close the files."""
+        if self._trace is not None:
+            self._trace.flush()
+        self._files.close()
 
     def channel(self, peer: NodeId, host: str, port: int) -> grpc.aio.Channel:
         """Open a channel to a peer; nothing is sent yet."""
