@@ -51,7 +51,7 @@ CONTROL_FLAG = 0x20
 
 SEQUENCE_MAX = 2**31 - 1
 
-_STAMP = Struct(">qii")
+STAMP = Struct(">qii")
 _ATTRIBUTES = Struct(">h")
 _CRC = Struct(">I")
 _LONG = Struct(">q")
@@ -147,7 +147,7 @@ def iterate_headers(view: Buffer) -> Iterator[tuple[int, BatchHeader]]:
 def stamp_batch(view: Buffer, position: int, base_offset: int, leader_epoch: int) -> None:
     """Write the base offset and the leader epoch into a writable batch. The CRC stays valid."""
     length = int.from_bytes(view[position + 8 : position + 12], "big")
-    _STAMP.pack_into(view, position, base_offset, length, leader_epoch)
+    STAMP.pack_into(view, position, base_offset, length, leader_epoch)
 
 
 def stamp_append_time(view: memoryview, position: int, header: BatchHeader, now_ms: int) -> BatchHeader:

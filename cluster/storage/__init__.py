@@ -1,1 +1,23 @@
-"""(room under construction)"""
+"""Storage: partition logs in Kafka's file format, over the Disk port: segments, indexes, epochs, producers."""
+
+from cluster.storage.epochs import EpochEndOffset, EpochStart
+from cluster.storage.identity import check_identity, read_topic_id, write_topic_id
+from cluster.storage.log import DELETED_SUFFIX, Appended, Flush, Log
+from cluster.storage.producers import BatchSequence, ProducerState, ProducerStates
+from cluster.storage.timestamps import TimestampOffset
+
+__all__ = [
+    "DELETED_SUFFIX",
+    "Appended",
+    "BatchSequence",
+    "EpochEndOffset",
+    "EpochStart",
+    "Flush",
+    "Log",
+    "ProducerState",
+    "ProducerStates",
+    "TimestampOffset",
+    "check_identity",
+    "read_topic_id",
+    "write_topic_id",
+]

@@ -1,0 +1,423 @@
+"""One partition's log on one broker: segments, leader epochs, producers, and the rules between them.
+
+Here: appending as a leader or as a follower, reading, truncation, flushing. Not here: recovery (`recovery`),
+searches by time (`timestamps`), which replica leads and what is committed (`cluster.replication`).
+
+`now_ms` is the wall clock everywhere in this room. A log never syncs: `begin_flush` says which files to sync,
+the shell does it, `finish_flush` takes note (Kafka's UnifiedLog and LocalLog).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from cluster.base.configs import Configs
+from cluster.base.errors import ErrorCode, KafkaError
+from cluster.base.ids import TopicId
+from cluster.base.ports import Buffer, Disk, DiskError
+from cluster.records import BatchHeader, check_batches, check_copied_batches, stamp_append_time
+from cluster.records.header import LENGTH_OFFSET, LOG_APPEND_TIME_FLAG, STAMP
+from cluster.storage.checkpoints import LOG_START_FILE, RECOVERY_POINT_FILE, write_offset
+from cluster.storage.epochs import EpochEndOffset, EpochStart
+from cluster.storage.identity import read_topic_id, write_topic_id
+from cluster.storage.producers import BatchSequence, ProducerStates
+from cluster.storage.recovery import RecoveredLog, load_producers, recover_log
+from cluster.storage.segment import Segment
+from cluster.storage.settings import LogSettings
+from cluster.storage.snapshots import delete_snapshots, write_snapshot
+from cluster.storage.timestamps import TimestampOffset, find_max_timestamp, find_timestamp
+
+NO_TIMESTAMP = -1
+DELETED_SUFFIX = "-deleted"
+
+_RECOVERY_POINT_INTERVAL_MS = 60_000
+_PRODUCER_EXPIRATION_INTERVAL_MS = 600_000
+
+
+class Appended(NamedTuple):
+    """What an append did. A retry of an idempotent producer did nothing: the offsets are the original's."""
+
+    first_offset: int
+    last_offset: int
+    log_append_time_ms: int
+    """The broker's stamp, -1 under message.timestamp.type=CreateTime."""
+    duplicate: bool
+    batches: tuple[BatchHeader, ...]
+    """The headers as they are in the log; none when it was a duplicate."""
+
+
+class Flush(NamedTuple):
+    """A flush under way: sync these paths, then hand it back; everything below `offset` is durable then."""
+
+    paths: tuple[str, ...]
+    offset: int
+    truncations: int
+    """A truncation in between makes the flush worthless: `offset` may mean other records by then."""
+
+
+class Log:
+    """The log of one partition. Offsets in [`log_start_offset`, `log_end_offset`) can be read."""
+
+    def __init__(self, disk: Disk, directory: str, settings: LogSettings, recovered: RecoveredLog, now_ms: int) -> None:
+        self._disk = disk
+        self.directory = directory
+        self._settings = settings
+        self._segments = recovered.segments
+        self._base_offsets = [segment.base_offset for segment in recovered.segments]
+        self._active = recovered.segments[-1]
+        self._epochs = recovered.epochs
+        self.producers: ProducerStates = recovered.producers
+        self.log_start_offset = recovered.log_start_offset
+        self.log_end_offset = self._active.next_offset
+        self.recovery_point = recovered.recovery_point
+        """All records below it survive a loss of power."""
+        self._saved_recovery_point = recovered.recovery_point
+        self._saved_recovery_point_ms = now_ms
+        self._unflushed_since_ms = now_ms
+        self._truncations = 0
+        self._producers_expired_ms = now_ms
+        self.topic_id = read_topic_id(disk, directory)
+        """The topic that the directory was made for; None when nobody has said so yet."""
+
+    @classmethod
+    def open(cls, disk: Disk, directory: str, configs: Configs, now_ms: int) -> Log:
+        """Open a log directory such as `orders-0`, or make it; damage at the tail is cut.
+
+        `configs` are the broker's with the topic's own laid over them.
+        """
+        settings = LogSettings.of(configs)
+        return cls(disk, directory, settings, recover_log(disk, directory, settings, now_ms), now_ms)
+
+    @property
+    def latest_epoch(self) -> int:
+        """The newest leader epoch in the log, -1 when it is empty."""
+        return self._epochs.latest
+
+    @property
+    def epochs(self) -> tuple[EpochStart, ...]:
+        """Every leader epoch and the offset where it begins, oldest first."""
+        return self._epochs.entries
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of all segments, without their indexes."""
+        return sum(segment.size_bytes for segment in self._segments)
+
+    @property
+    def segments(self) -> Sequence[Segment]:
+        """The segments, oldest first; the last one is written to."""
+        return self._segments
+
+    def reconfigure(self, configs: Configs) -> None:
+        """Obey other configs from now on; what is written stays as it is."""
+        self._settings = LogSettings.of(configs)
+        for segment in self._segments:
+            segment.index_interval_bytes = self._settings.index_interval_bytes
+
+    def assign_topic_id(self, topic_id: TopicId) -> None:
+        """Write down which topic the directory belongs to."""
+        if self.topic_id != topic_id:
+            write_topic_id(self._disk, self.directory, topic_id)
+            self.topic_id = topic_id
+
+    # Appending
+
+    def append_as_leader(self, batches: memoryview, leader_epoch: int, now_ms: int) -> Appended:
+        """Check a producer's batches, give them offsets and the leader's epoch in place, and write them.
+
+        `batches` must be writable; it is written to the log without a copy. Raises KafkaError: what
+        `check_batches` and `ProducerStates.check` raise, RECORD_LIST_TOO_LARGE when they do not fit into a
+        segment, INVALID_TIMESTAMP when a client plays broker, KAFKA_STORAGE_ERROR when the disk fails.
+        """
+        settings = self._settings
+        checked = check_batches(batches, settings.batch_bytes_max)
+        if not checked:
+            raise KafkaError(ErrorCode.INVALID_RECORD, "there is no batch to append")
+        if len(batches) > settings.segment_bytes:
+            raise KafkaError(ErrorCode.RECORD_LIST_TOO_LARGE, f"{len(batches)} bytes do not fit into log.segment.bytes")
+        original = self._check_producers(checked)
+        if original is not None:
+            return Appended(original.first_offset, original.last_offset, NO_TIMESTAMP, True, ())
+        first_offset = offset = self.log_end_offset
+        stamped = []
+        for position, header in checked:
+            if header[5] & LOG_APPEND_TIME_FLAG:
+                raise KafkaError(ErrorCode.INVALID_TIMESTAMP, "only brokers stamp records with LogAppendTime")
+            fields = stamp_append_time(batches, position, header, now_ms) if settings.stamps_append_time else header
+            STAMP.pack_into(batches, position, offset, header[1] - LENGTH_OFFSET, leader_epoch)
+            stamped.append(tuple.__new__(BatchHeader, (offset, header[1], leader_epoch, *fields[3:])))
+            offset += header[6] + 1
+        self._write(batches, stamped, now_ms)
+        append_time_ms = now_ms if settings.stamps_append_time else NO_TIMESTAMP
+        return Appended(first_offset, offset - 1, append_time_ms, False, tuple(stamped))
+
+    def append_as_follower(self, batches: Buffer, now_ms: int) -> Appended:
+        """Write batches copied from the leader, which must continue this log exactly.
+
+        Raises KafkaError: CORRUPT_MESSAGE for damaged batches, KAFKA_STORAGE_ERROR when the disk fails.
+        """
+        view = memoryview(batches)
+        headers = [header for _, header in check_copied_batches(view)]
+        expected = self.log_end_offset
+        for header in headers:
+            assert header.base_offset == expected, f"{self.directory} ends at {expected}, got {header.base_offset}"
+            expected = header.next_offset
+        first_offset = self.log_end_offset
+        if headers:
+            self._write(view, headers, now_ms)
+        return Appended(first_offset, expected - 1, NO_TIMESTAMP, False, tuple(headers))
+
+    def _check_producers(self, checked: list[tuple[int, BatchHeader]]) -> BatchSequence | None:
+        """Return the original of a retried batch, None when the batches are new. Raises KafkaError."""
+        for _, header in checked:
+            if header[9] >= 0:
+                if len(checked) > 1:
+                    raise KafkaError(ErrorCode.INVALID_RECORD, "an idempotent producer appends one batch at a time")
+                return self.producers.check(header)
+        return None
+
+    def _write(self, batches: memoryview, headers: list[BatchHeader], now_ms: int) -> None:
+        """Write checked, stamped batches into as many segments as they need, and note what they say."""
+        if now_ms - self._producers_expired_ms >= _PRODUCER_EXPIRATION_INTERVAL_MS:
+            self.producers.expire(now_ms, self._settings.producer_expiration_ms)
+            self._producers_expired_ms = now_ms
+        try:
+            if self._has_room(headers):
+                self._append(batches, headers, now_ms)
+                return
+            position = 0
+            for header in headers:
+                if not self._has_room([header]):
+                    self._roll()
+                self._append(batches[position : position + header.size_bytes], [header], now_ms)
+                position += header.size_bytes
+        except DiskError as error:
+            raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, f"{self.directory}: {error}") from error
+
+    def _append(self, chunk: memoryview, headers: list[BatchHeader], now_ms: int) -> None:
+        if self.log_end_offset == self.recovery_point:
+            self._unflushed_since_ms = now_ms
+        self._active.append(chunk, headers)
+        self.log_end_offset = self._active.next_offset
+        for header in headers:
+            if header[9] >= 0:
+                self.producers.update(header)
+        for header in headers:
+            if header[2] > self._epochs.latest:
+                self._epochs.assign(header[2], header[0])
+
+    def _has_room(self, headers: list[BatchHeader]) -> bool:
+        settings = self._settings
+        return self._active.has_room(headers, settings.segment_bytes, settings.index_bytes_max) and (
+            self._active.age_ms(headers[-1][8]) <= settings.roll_ms
+        )
+
+    def _roll(self) -> None:
+        """Close the active segment and begin the next one at the log's end."""
+        self._active.write_indexes(is_final=True)
+        offset = self.log_end_offset
+        write_snapshot(self._disk, self.directory, offset, self.producers)
+        self._begin_segment(offset)
+
+    def _begin_segment(self, offset: int) -> None:
+        segment = Segment(self._disk, self.directory, offset, self._settings.index_interval_bytes)
+        segment.create()
+        self._segments.append(segment)
+        self._base_offsets.append(offset)
+        self._active = segment
+
+    # Reading
+
+    def read(self, offset: int, max_bytes: int, end_offset: int, at_least_one: bool) -> bytes:
+        """Return whole batches from the one that holds `offset`, all below `end_offset`, at most `max_bytes`.
+
+        When already the first batch is larger, `at_least_one` returns it all the same. What is returned ends
+        with the segment at the latest. Raises KafkaError: OFFSET_OUT_OF_RANGE, KAFKA_STORAGE_ERROR.
+        """
+        if not self.log_start_offset <= offset <= self.log_end_offset:
+            raise KafkaError(
+                ErrorCode.OFFSET_OUT_OF_RANGE,
+                f"offset {offset} is outside [{self.log_start_offset}, {self.log_end_offset}] of {self.directory}",
+            )
+        if offset >= end_offset or offset == self.log_end_offset:
+            return b""
+        try:
+            return self._segment_of(offset).read(offset, max_bytes, end_offset, at_least_one)
+        except DiskError as error:
+            raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, f"{self.directory}: {error}") from error
+
+    def offset_for_timestamp(self, timestamp: int) -> TimestampOffset | None:
+        """Return the first record of `timestamp` or later; None when there is none. Raises KafkaError."""
+        return find_timestamp(self._segments, timestamp, self.log_start_offset)
+
+    def max_timestamp_offset(self) -> TimestampOffset | None:
+        """Return the first record that has the largest timestamp; None when the log is empty. Raises KafkaError."""
+        return find_max_timestamp(self._segments, self.log_start_offset)
+
+    def _segment_of(self, offset: int) -> Segment:
+        if offset >= self._active.base_offset:
+            return self._active
+        return self._segments[max(0, bisect_right(self._base_offsets, offset) - 1)]
+
+    # Leader epochs
+
+    def assign_epoch(self, epoch: int) -> None:
+        """A new leader's epoch begins at the log's end."""
+        self._epochs.assign(epoch, self.log_end_offset)
+
+    def end_offset_for_epoch(self, epoch: int) -> EpochEndOffset:
+        """Return the largest known epoch up to `epoch` and where it ends; (-1, -1) when `epoch` is newer than all."""
+        return self._epochs.end_offset_for(epoch, self.log_end_offset)
+
+    def epoch_for_offset(self, offset: int) -> int:
+        """Return the leader epoch that holds an offset, -1 when unknown."""
+        return self._epochs.epoch_at(offset)
+
+    # Truncation
+
+    def truncate_to(self, offset: int) -> bool:
+        """Drop the records at `offset` and later; a batch that holds `offset` goes as a whole.
+
+        Returns False when there were none.
+        """
+        self._epochs.truncate_from_end(offset)
+        if offset >= self.log_end_offset:
+            return False
+        if offset <= self._segments[0].base_offset:
+            self.truncate_fully_and_start_at(offset)
+            return True
+        self._truncations += 1
+        self._lower_recovery_point(offset)
+        while self._active.base_offset >= offset:
+            self._drop_active()
+        self._active.truncate_to(offset)
+        self._end_truncation()
+        return True
+
+    def truncate_fully_and_start_at(self, offset: int) -> None:
+        """Drop everything; the next record has this offset."""
+        self._truncations += 1
+        self._lower_recovery_point(offset)
+        while self._segments:
+            self._drop_active()
+        self._begin_segment(offset)
+        self._move_log_start(offset)
+        self._end_truncation()
+
+    def _drop_active(self) -> None:
+        self._segments.pop().delete()
+        self._base_offsets.pop()
+        if self._segments:
+            self._active = self._segments[-1]
+
+    def _end_truncation(self) -> None:
+        self.log_end_offset = self._active.next_offset
+        self._lower_recovery_point(self.log_end_offset)
+        self._epochs.truncate_from_end(self.log_end_offset)
+        if self.log_start_offset > self.log_end_offset:
+            self._move_log_start(self.log_end_offset)
+        delete_snapshots(self._disk, self.directory, lambda offset: offset <= self.log_end_offset)
+        if len(self.producers):  # what is left of nobody is nobody
+            self.producers = load_producers(self._disk, self.directory, self._segments)
+
+    def _lower_recovery_point(self, offset: int) -> None:
+        """What is appended from `offset` on is not durable yet: say so on disk before the old records go."""
+        self.recovery_point = min(self.recovery_point, offset)
+        if self._saved_recovery_point > offset:
+            self._save_recovery_point()
+
+    # The start of the log
+
+    def advance_log_start_offset(self, offset: int) -> None:
+        """Make records below `offset` unreadable and delete the segments that hold nothing else.
+
+        Nothing happens when the log starts there or later. Raises KafkaError(OFFSET_OUT_OF_RANGE) beyond its end.
+        """
+        if offset > self.log_end_offset:
+            raise KafkaError(
+                ErrorCode.OFFSET_OUT_OF_RANGE, f"{self.directory} ends at {self.log_end_offset}, before {offset}"
+            )
+        if offset <= self.log_start_offset:
+            return
+        self._move_log_start(offset)
+        while len(self._segments) > 1 and self._segments[1].base_offset <= offset:
+            self._segments.pop(0).delete()
+            self._base_offsets.pop(0)
+        self._epochs.truncate_from_start(offset)
+        delete_snapshots(self._disk, self.directory, lambda found: found >= self._base_offsets[0])
+
+    def retention_offset(self, now_ms: int, committed_offset: int) -> int:
+        """Return the log start offset that retention.ms and retention.bytes ask for.
+
+        Only closed segments that lie wholly below `committed_offset` may go.
+        """
+        settings = self._settings
+        excess_bytes = self.size_bytes - settings.retention_bytes if settings.retention_bytes >= 0 else 0
+        offset = self.log_start_offset
+        for segment in self._segments[:-1]:
+            is_old = 0 <= settings.retention_ms < now_ms - segment.max_timestamp
+            if segment.next_offset > committed_offset or not (is_old or excess_bytes >= segment.size_bytes):
+                break
+            excess_bytes -= segment.size_bytes
+            offset = max(offset, segment.next_offset)
+        return offset
+
+    def _move_log_start(self, offset: int) -> None:
+        if offset != self.log_start_offset:
+            write_offset(self._disk, self.directory, LOG_START_FILE, offset)
+            self.log_start_offset = offset
+
+    # Flushing
+
+    def flush_due(self, now_ms: int) -> bool:
+        """Whether flush.messages or flush.ms asks for a sync now."""
+        unflushed = self.log_end_offset - self.recovery_point
+        if unflushed <= 0:
+            return False
+        settings = self._settings
+        return unflushed >= settings.flush_messages or now_ms - self._unflushed_since_ms >= settings.flush_ms
+
+    @property
+    def has_closed_unflushed(self) -> bool:
+        """Whether a closed segment is not synced yet. Kafka syncs those in the background, after every roll."""
+        return self.recovery_point < self._active.base_offset
+
+    def begin_flush(self) -> Flush:
+        """Say which files to sync to make everything that is appended by now durable."""
+        self._active.write_indexes(is_final=False)
+        first = max(0, bisect_right(self._base_offsets, self.recovery_point) - 1)
+        paths = tuple(path for segment in self._segments[first:] for path in segment.paths)
+        return Flush(paths, self.log_end_offset, self._truncations)
+
+    def finish_flush(self, flush: Flush, now_ms: int) -> None:
+        """Take note that all files of a flush are synced."""
+        if flush.truncations != self._truncations or flush.offset <= self.recovery_point:
+            return
+        has_new_segment = self._saved_recovery_point < self._active.base_offset <= flush.offset
+        self.recovery_point = flush.offset
+        self._unflushed_since_ms = now_ms
+        # The checkpoint only bounds the scan of the next start. Written at every flush it would double its price.
+        if has_new_segment or now_ms - self._saved_recovery_point_ms >= _RECOVERY_POINT_INTERVAL_MS:
+            self._save_recovery_point()
+            self._saved_recovery_point_ms = now_ms
+
+    def close(self) -> None:
+        """Write down what makes the next start quick. Flush before: only what is synced needs no scan then."""
+        self._active.write_indexes(is_final=True)
+        delete_snapshots(self._disk, self.directory, lambda offset: offset in self._base_offsets)
+        write_snapshot(self._disk, self.directory, self.log_end_offset, self.producers)
+        if self._saved_recovery_point != self.recovery_point:
+            self._save_recovery_point()
+
+    def delete(self) -> None:
+        """Remove the log with all its files; a crash half-way leaves a directory whose name ends in -deleted."""
+        doomed = self.directory + DELETED_SUFFIX
+        self._disk.delete(doomed)
+        self._disk.rename(self.directory, doomed)
+        self._disk.delete(doomed)
+
+    def _save_recovery_point(self) -> None:
+        write_offset(self._disk, self.directory, RECOVERY_POINT_FILE, self.recovery_point)
+        self._saved_recovery_point = self.recovery_point
