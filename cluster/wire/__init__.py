@@ -1,1 +1,49 @@
-"""(room under construction)"""
+"""Wire: the Kafka protocol's bytes. Frames, headers, messages through kio, and a copy-free Produce and Fetch."""
+
+from cluster.wire.fetch import (
+    FetchPartition,
+    FetchRequest,
+    FetchResult,
+    decode_fetch_request,
+    encode_fetch_response,
+)
+from cluster.wire.framing import FrameBuffer
+from cluster.wire.headers import API_VERSIONS_KEY, RequestHeader, body_of, frame_response, read_request_header
+from cluster.wire.messages import Fields, Message, decode_request, encode_response, is_flexible, version_range
+from cluster.wire.primitives import MalformedMessage, topic_id_of
+from cluster.wire.produce import (
+    NodeEndpoint,
+    ProduceRequest,
+    ProduceResult,
+    TopicKey,
+    decode_produce_request,
+    encode_produce_response,
+)
+
+__all__ = [
+    "API_VERSIONS_KEY",
+    "FetchPartition",
+    "FetchRequest",
+    "FetchResult",
+    "Fields",
+    "FrameBuffer",
+    "MalformedMessage",
+    "Message",
+    "NodeEndpoint",
+    "ProduceRequest",
+    "ProduceResult",
+    "RequestHeader",
+    "TopicKey",
+    "body_of",
+    "decode_fetch_request",
+    "decode_produce_request",
+    "decode_request",
+    "encode_fetch_response",
+    "encode_produce_response",
+    "encode_response",
+    "frame_response",
+    "is_flexible",
+    "read_request_header",
+    "topic_id_of",
+    "version_range",
+]

@@ -1,0 +1,65 @@
+"""ApiVersions (API 18), versions 0 to 4: which APIs this broker serves, in which versions.
+
+The list is made from the registry. From version 3 on the client gives its name and version, which must be made of
+letters, digits, dots and dashes (KIP-511), else INVALID_REQUEST. The response's header never has tagged fields.
+An unknown version is answered in version 0 (see `router`). Features: what the metadata says is finalized.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from cluster.base.errors import ErrorCode
+from cluster.broker.context import BrokerContext
+from cluster.broker.request import Handler
+from cluster.wire import API_VERSIONS_KEY, Fields, Message, encode_response
+
+_SOFTWARE = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?")
+
+
+class Listed(Protocol):
+    """What the registry knows of an API."""
+
+    @property
+    def key(self) -> int: ...
+    @property
+    def oldest(self) -> int: ...
+    @property
+    def newest(self) -> int: ...
+
+
+def handler_of(apis: Callable[[], Sequence[Listed]]) -> Handler:
+    """Return the handler that lists these APIs; they are asked for late, as this API is one of them."""
+
+    def handle(context: BrokerContext, version: int, message: Message) -> Fields:
+        if version >= 3 and not (
+            _SOFTWARE.fullmatch(message.client_software_name) and _SOFTWARE.fullmatch(message.client_software_version)
+        ):
+            return {"error_code": ErrorCode.INVALID_REQUEST}
+        image = context.image()
+        features = sorted(image.features.items())
+        return {
+            "api_keys": [_range(api.key, api.oldest, api.newest) for api in apis()],
+            "supported_features": [{"name": name, "min_version": 0, "max_version": level} for name, level in features],
+            "finalized_features_epoch": image.offset,
+            "finalized_features": [
+                {"name": name, "max_version_level": level, "min_version_level": level} for name, level in features
+            ],
+        }
+
+    return handle
+
+
+def unsupported_version_response(oldest: int, newest: int) -> bytes:
+    """Return the body, in version 0, that tells a client of the future how to ask again."""
+    reply = {
+        "error_code": ErrorCode.UNSUPPORTED_VERSION,
+        "api_keys": [_range(API_VERSIONS_KEY, oldest, newest)],
+    }
+    return encode_response(API_VERSIONS_KEY, 0, reply)
+
+
+def _range(key: int, oldest: int, newest: int) -> Fields:
+    return {"api_key": key, "min_version": oldest, "max_version": newest}

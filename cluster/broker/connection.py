@@ -1,0 +1,205 @@
+"""One client's connection: bytes in, requests served in their order, replies out in the same order.
+
+Here: the asyncio protocol, back-pressure, and the queue of reply slots. Not here: what a request means (`router`).
+
+A request that has to wait (acks=all, a long poll, a question to the controller) does not hold up the serving of
+those behind it, only the sending of their replies. Three things make the connection stop serving until the client
+has read: too many replies pending, too many bytes of finished replies, a full socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from cluster.base.limits import CONNECTION_REPLIES_PENDING_MAX, CONNECTION_REPLY_BYTES_PENDING_MAX
+from cluster.base.ports import Buffer
+from cluster.broker.context import BrokerContext
+from cluster.broker.request import Slot
+from cluster.broker.router import serve_frame
+from cluster.wire import FrameBuffer, MalformedMessage
+
+log = logging.getLogger(__name__)
+
+_JOINED_BYTES_MAX = 64 * 1024
+"""Chunks are put together up to this size: one copy is cheaper than one more packet. Larger ones are not copied."""
+
+
+class KafkaConnection(asyncio.BufferedProtocol):
+    """The broker's side of one connection."""
+
+    def __init__(self, context: BrokerContext, on_closed: Callable[[KafkaConnection], None]) -> None:
+        self._context = context
+        self._on_closed = on_closed
+        self._frames = FrameBuffer(context.configs.integer("socket.request.max.bytes"))
+        self._slots: deque[Slot] = deque()
+        self._finished_bytes = 0
+        self._transport: asyncio.Transport | None = None
+        self._peer = "a client"
+        self._serving = False
+        self._send_scheduled = False
+        self._reading_paused = False
+        self._writing_paused = False
+        self._ended = False
+
+    # --- what the loop calls -------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._peer = str(transport.get_extra_info("peername"))
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Say where the next bytes go."""
+        return self._frames.room()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Serve the requests that are complete now."""
+        self._frames.received(nbytes)
+        self._serve()
+
+    def pause_writing(self) -> None:
+        """The client reads too slowly: replies stay here, and no more requests are served."""
+        self._writing_paused = True
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        self._writing_paused = False
+        self._send()
+        self._serve()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget all that was waiting for this client."""
+        self._end()
+        self._on_closed(self)
+
+    # --- what slots and the listener call ------------------------------------------------------
+
+    def slot_filled(self, slot: Slot) -> None:
+        """Send soon. Replies that become ready in one turn of the loop leave together."""
+        if self._ended:
+            return
+        self._finished_bytes += slot.size_bytes
+        if not self._serving and not self._send_scheduled:
+            self._send_scheduled = True
+            asyncio.get_running_loop().call_soon(self._send_now)
+
+    def refuse(self, reason: str) -> None:
+        """Close after what was answered so far; the log says why."""
+        if self._ended:
+            return
+        log.warning("closing the connection of %s: %s", self._peer, reason)
+        self._send()
+        self.close()
+
+    def close(self) -> None:
+        """Close after what was written so far."""
+        self._end()
+        if self._transport is not None:
+            self._transport.close()
+
+    # --- inside --------------------------------------------------------------------------------
+
+    @property
+    def _may_serve(self) -> bool:
+        return (
+            not self._ended
+            and not self._writing_paused
+            and len(self._slots) < CONNECTION_REPLIES_PENDING_MAX
+            and self._finished_bytes < CONNECTION_REPLY_BYTES_PENDING_MAX
+        )
+
+    def _serve(self) -> None:
+        if self._serving:  # sending a reply made room while a request is being served: the loop below goes on
+            return
+        self._serving = True
+        try:
+            while self._may_serve:
+                frame = self._frames.next_frame()
+                if frame is None:
+                    break
+                self._serve_one(frame)
+        except MalformedMessage as error:
+            self.refuse(str(error))
+        finally:
+            self._serving = False
+        self._send()
+        self._pause_or_resume_reading()
+
+    def _serve_one(self, frame: memoryview) -> None:
+        try:
+            serve_frame(self._context, self, frame, self._slots.append)
+        except MalformedMessage:
+            raise
+        except Exception as error:  # noqa: BLE001 - a bug in one handler must not take the broker down
+            # The loop's handler writes it to the log; in a simulation it fails the run, as a bug should.
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": f"a request of {self._peer} could not be served", "exception": error, "protocol": self}
+            )
+            self.refuse("its handler failed")
+
+    def _send_now(self) -> None:
+        self._send_scheduled = False
+        self._send()
+        if self._reading_paused:
+            self._serve()
+
+    def _send(self) -> None:
+        """Write the replies that are ready, up to the first that is not."""
+        transport, slots = self._transport, self._slots
+        if self._ended or transport is None:
+            return
+        chunks: list[Buffer] = []
+        chunks_bytes = 0
+        while slots and not self._writing_paused:
+            ready = slots[0].chunks
+            if ready is None:
+                break
+            size_bytes = slots.popleft().size_bytes
+            self._finished_bytes -= size_bytes
+            chunks += ready
+            chunks_bytes += size_bytes
+            if chunks_bytes >= _JOINED_BYTES_MAX:
+                _write(transport, chunks)  # this may call pause_writing
+                chunks, chunks_bytes = [], 0
+        if chunks:
+            _write(transport, chunks)
+
+    def _pause_or_resume_reading(self) -> None:
+        transport = self._transport
+        if self._ended or transport is None or self._may_serve == (not self._reading_paused):
+            return
+        self._reading_paused = not self._reading_paused
+        if self._reading_paused:
+            transport.pause_reading()
+        else:
+            transport.resume_reading()
+
+    def _end(self) -> None:
+        self._ended = True
+        slots, self._slots = self._slots, deque()
+        for slot in slots:
+            slot.abandon()
+
+
+def _write(transport: asyncio.Transport, chunks: Sequence[Buffer]) -> None:
+    """Write chunks in few calls, without copying large ones."""
+    small: list[Buffer] = []
+    small_bytes = 0
+    for chunk in chunks:
+        if small_bytes + len(chunk) <= _JOINED_BYTES_MAX:
+            small.append(chunk)
+            small_bytes += len(chunk)
+            continue
+        if small:
+            transport.write(b"".join(small))
+            small, small_bytes = [], 0
+        if len(chunk) > _JOINED_BYTES_MAX:
+            transport.write(chunk)
+        else:
+            small, small_bytes = [chunk], len(chunk)
+    if small:
+        transport.write(small[0] if len(small) == 1 else b"".join(small))

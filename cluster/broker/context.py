@@ -1,0 +1,120 @@
+"""What the Kafka handlers may touch: one narrow context for each broker.
+
+Here: the context and the ports it is built from; the node that assembles a broker fills them in. Not here: the
+handlers, one file for each API, and the connections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from cluster.base.configs import Configs
+from cluster.base.ids import NodeId
+from cluster.base.ports import Clock, Rng, Tracer
+from cluster.broker.deadlines import Deadlines
+from cluster.broker.producer_ids import ProducerIdBlock
+from cluster.broker.replies import ReplyCache
+from cluster.metadata import MetadataImage
+from cluster.replication import Partition, Replicas
+
+
+class BrokerWorld(Protocol):
+    """The part of a node's world that the Kafka listener uses (`cluster.node.World` has it)."""
+
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def rng(self) -> Rng: ...
+    @property
+    def tracer(self) -> Tracer: ...
+
+    async def listen(
+        self, protocol_factory: Callable[[], asyncio.BaseProtocol], host: str, port: int
+    ) -> asyncio.AbstractServer:
+        """Listen for Kafka clients. Raises OSError when the address is taken."""
+
+
+class ControllerPort(Protocol):
+    """The way to the active controller."""
+
+    async def call(self, method: str, request: Any, *, timeout_ms: int) -> Any:
+        """Return the reply of the active controller. Raises KafkaError, REQUEST_TIMED_OUT when none answered."""
+
+
+@dataclass(slots=True)
+class _ImageWait:
+    predicate: Callable[[MetadataImage], bool]
+    done: asyncio.Future[None]
+
+
+@dataclass
+class BrokerContext:
+    """One broker as its handlers see it.
+
+    `image` returns the latest metadata that was applied; the node calls `image_changed` after each change.
+    `flush` makes a partition's log durable. `active_controller` is whom this broker believes to lead the quorum.
+    """
+
+    node_id: NodeId
+    cluster_id: str
+    configs: Configs
+    world: BrokerWorld
+    replicas: Replicas
+    image: Callable[[], MetadataImage]
+    controller: ControllerPort
+    active_controller: Callable[[], NodeId]
+    broker_epoch: Callable[[], int]
+    flush: Callable[[Partition], Awaitable[None]]
+    deadlines: Deadlines = field(init=False)
+    producer_ids: ProducerIdBlock = field(default_factory=ProducerIdBlock, init=False)
+    metadata_replies: ReplyCache = field(default_factory=ReplyCache, init=False)
+    topics_in_creation: dict[str, None] = field(default_factory=dict, init=False)
+    _image_waits: list[_ImageWait] = field(default_factory=list, init=False)
+    _tasks: dict[asyncio.Task[None], None] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self.deadlines = Deadlines(self.world.clock)
+
+    def image_changed(self) -> None:
+        """Let those go on who wait for the metadata that has just been applied."""
+        image = self.image()
+        for wait in self._image_waits:
+            if not wait.done.done() and wait.predicate(image):
+                wait.done.set_result(None)
+
+    async def when_image(self, predicate: Callable[[MetadataImage], bool], timeout_ms: int) -> bool:
+        """Return true once the predicate holds of the applied metadata, false when time is up."""
+        if predicate(self.image()):
+            return True
+        wait = _ImageWait(predicate, asyncio.get_running_loop().create_future())
+        self._image_waits.append(wait)
+        try:
+            async with asyncio.timeout(timeout_ms / 1000):
+                await wait.done
+        except TimeoutError:
+            return False
+        finally:
+            self._image_waits.remove(wait)
+        return True
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run work beside the requests, until it ends or the listener stops."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks[task] = None
+        task.add_done_callback(self._ended)
+
+    def close(self) -> None:
+        """Stop all work and forget all deadlines."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        self.deadlines.close()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(task, None)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            context = {"message": "work of a broker failed", "exception": error, "task": task}
+            task.get_loop().call_exception_handler(context)

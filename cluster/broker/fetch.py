@@ -1,0 +1,167 @@
+"""Fetch (API 1), versions 4 to 18: whole record batches below the high watermark, with a long poll.
+
+Behaviour
+- Answered at once when there are `min_bytes`, when a partition has an error or a diverging log, when nothing is asked
+  for or `max_wait_ms` is 0. Otherwise held until something moves on one of the partitions, without polling.
+- `max_bytes` and each partition's maximum are honoured with whole batches, except that the first batch is returned
+  whatever its size, so that a consumer is never stuck (KIP-74).
+- A consumer sees nothing above the high watermark (read_uncommitted) or the last stable offset (read_committed,
+  the same until there are transactions).
+- NOT_LEADER_OR_FOLLOWER and FENCED_LEADER_EPOCH name the current leader: from version 12 on, and its endpoint from 16
+  on (KIP-951).
+
+Departures: no fetch sessions yet (KIP-227): every fetch is a full one, answered with session id 0, as a broker does
+that has no room for a session; FETCH_SESSION_ID_NOT_FOUND for an id that we cannot have given. Replicas fetch over
+gRPC, so whoever calls itself a replica here is treated as a consumer. No throttling; rack_id is ignored (KIP-392).
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from cluster.base.errors import ErrorCode
+from cluster.base.ids import TopicPartition
+from cluster.base.limits import RECORDS_READ_BYTES_MAX
+from cluster.broker.context import BrokerContext
+from cluster.broker.deadlines import Deadline
+from cluster.broker.partitions import MOVED, current_leader, endpoints_of, find_partition
+from cluster.broker.request import Request, Slot
+from cluster.replication import Watch
+from cluster.wire import (
+    FetchPartition,
+    FetchRequest,
+    FetchResult,
+    TopicKey,
+    decode_fetch_request,
+    encode_fetch_response,
+)
+
+LEADER_HINTS_FROM = 12
+
+FINAL_SESSION_EPOCH = -1
+"""The client closes its session, or wants none (KIP-227)."""
+
+
+def serve(context: BrokerContext, request: Request, slot: Slot) -> None:
+    """Answer with what there is, or wait for more."""
+    message = decode_fetch_request(request.version, request.body)
+    if message.session_id != 0 and message.session_epoch != FINAL_SESSION_EPOCH:
+        slot.answer(encode_fetch_response(request.version, ErrorCode.FETCH_SESSION_ID_NOT_FOUND, 0, []))
+        return
+    _PendingFetch(context, request.version, message, slot).begin()
+
+
+class _PendingFetch:
+    """A fetch that may be waiting (Kafka: `DelayedFetch`)."""
+
+    __slots__ = ("_check_scheduled", "_context", "_deadline", "_is_over", "_message", "_slot", "_version", "_watch")
+
+    def __init__(self, context: BrokerContext, version: int, message: FetchRequest, slot: Slot) -> None:
+        self._context = context
+        self._version = version
+        self._message = message
+        self._slot = slot
+        self._deadline: Deadline | None = None
+        self._watch: Watch | None = None
+        self._check_scheduled = False
+        self._is_over = False
+
+    def begin(self) -> None:
+        """Read once; wait when that was not enough."""
+        reading = _Reading(self._context, self._version, self._message)
+        if reading.is_enough or self._message.max_wait_ms <= 0:
+            self._answer(reading)
+            return
+        self._slot.on_abandoned = self._stop_waiting
+        self._watch = self._context.replicas.watch(reading.partitions, self._something_moved)
+        self._deadline = self._context.deadlines.set(self._message.max_wait_ms, self._time_is_up)
+
+    def _something_moved(self) -> None:
+        # Once for all that moves in this turn of the loop, and not in the middle of an append.
+        if not self._check_scheduled:
+            self._check_scheduled = True
+            asyncio.get_running_loop().call_soon(self._check)
+
+    def _check(self) -> None:
+        self._check_scheduled = False
+        if self._is_over:
+            return
+        reading = _Reading(self._context, self._version, self._message)
+        if reading.is_enough:
+            self._answer(reading)
+
+    def _time_is_up(self) -> None:
+        self._answer(_Reading(self._context, self._version, self._message))
+
+    def _answer(self, reading: _Reading) -> None:
+        self._stop_waiting()
+        endpoints = endpoints_of(self._context, [part.current_leader for _, parts in reading.topics for part in parts])
+        self._slot.answer(encode_fetch_response(self._version, ErrorCode.NONE, 0, reading.topics, endpoints))
+
+    def _stop_waiting(self) -> None:
+        self._is_over = True
+        if self._watch is not None:
+            self._watch.cancel()
+        if self._deadline is not None:
+            self._deadline.cancel()
+
+
+class _Reading:
+    """One attempt: what all partitions have to give at this moment."""
+
+    __slots__ = ("_bytes_left", "_context", "_message", "_version", "bytes_read", "is_settled", "partitions", "topics")
+
+    def __init__(self, context: BrokerContext, version: int, message: FetchRequest) -> None:
+        self._context = context
+        self._version = version
+        self._message = message
+        limit = min(context.configs.integer("fetch.max.bytes"), RECORDS_READ_BYTES_MAX)
+        self._bytes_left = min(message.max_bytes, limit)
+        self.bytes_read = 0
+        self.is_settled = not message.topics
+        """Whether waiting would bring nothing: an error, a divergence, or nothing was asked for."""
+        self.partitions: list[TopicPartition] = []
+        self.topics: list[tuple[TopicKey, list[FetchResult]]] = [
+            (key, [self._read(key, asked) for asked in parts]) for key, parts in message.topics
+        ]
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether the client should be answered now."""
+        return self.is_settled or self.bytes_read >= self._message.min_bytes
+
+    def _read(self, key: TopicKey, asked: FetchPartition) -> FetchResult:
+        partition = find_partition(self._context, key, asked.partition)
+        if isinstance(partition, ErrorCode):
+            return self._failed(key, asked, FetchResult(asked.partition, partition))
+        outcome = partition.read(
+            offset=asked.fetch_offset,
+            max_bytes=min(asked.max_bytes, self._bytes_left),
+            isolation_level=self._message.isolation_level,
+            current_leader_epoch=asked.current_leader_epoch,
+            last_fetched_epoch=asked.last_fetched_epoch,
+            at_least_one=self.bytes_read == 0,
+        )
+        result = FetchResult(
+            asked.partition,
+            outcome.error,
+            outcome.high_watermark,
+            outcome.last_stable_offset,
+            outcome.log_start_offset,
+            outcome.records,
+        )
+        if outcome.error is not ErrorCode.NONE:
+            return self._failed(key, asked, result)
+        if outcome.diverging is not None:
+            self.is_settled = True
+            result.diverging = (outcome.diverging.epoch, outcome.diverging.end_offset)
+        self.partitions.append(partition.topic_partition)
+        self.bytes_read += len(outcome.records)
+        self._bytes_left = max(self._bytes_left - len(outcome.records), 0)
+        return result
+
+    def _failed(self, key: TopicKey, asked: FetchPartition, result: FetchResult) -> FetchResult:
+        self.is_settled = True
+        if result.error in MOVED and self._version >= LEADER_HINTS_FROM:
+            result.current_leader = current_leader(self._context, key, asked.partition)
+        return result

@@ -1,0 +1,202 @@
+"""Produce (API 0), versions 3 to 13: append record batches, and acknowledge them when `acks` says so.
+
+Behaviour
+- acks=0: appended, never answered; an error closes the connection, which is all that such a client can notice.
+- acks=1: answered once the leader has appended.
+- acks=all (-1): answered once the high watermark has passed the batches. NOT_ENOUGH_REPLICAS before the append and
+  NOT_ENOUGH_REPLICAS_AFTER_APPEND after it, REQUEST_TIMED_OUT when `timeout_ms` is over: the records stay in the log.
+- Under `flush.messages` and `flush.ms` no reply leaves before the log is synced (departure: Kafka syncs inline).
+- Idempotent batches: a duplicate gets the offset of the first one, a gap OUT_OF_ORDER_SEQUENCE_NUMBER.
+- Each partition gets its own error; NOT_LEADER_OR_FOLLOWER names the leader from version 10 on (KIP-951).
+
+Departures: a transactional id is refused until there are transactions. Record errors (KIP-467) name no record,
+only the batch's message. Versions 0 to 2 (message formats before v2) are gone, as in Kafka 4.
+
+Records are views of the receive buffer: the append stamps them in place and writes them before this returns.
+"""
+
+from __future__ import annotations
+
+from cluster.base.errors import ErrorCode
+from cluster.base.ports import DiskError
+from cluster.broker.context import BrokerContext
+from cluster.broker.deadlines import Deadline
+from cluster.broker.partitions import current_leader, endpoints_of, find_partition
+from cluster.broker.request import Request, Slot
+from cluster.replication import Partition, Waiter
+from cluster.wire import (
+    NodeEndpoint,
+    ProduceRequest,
+    ProduceResult,
+    TopicKey,
+    decode_produce_request,
+    encode_produce_response,
+)
+
+ACKS_ALL = -1
+LEADER_HINTS_FROM = 10
+
+
+def serve(context: BrokerContext, request: Request, slot: Slot) -> None:
+    """Append everything, then answer now or when it is committed."""
+    message = decode_produce_request(request.version, request.body)
+    refusal = _refusal_of(message)
+    pending = _PendingProduce(context, request.version, message.acks, slot)
+    for key, parts in message.topics:
+        results: list[ProduceResult] = []
+        pending.topics.append((key, results))
+        for number, records in parts:
+            result = ProduceResult(number, refusal)
+            results.append(result)
+            if refusal is ErrorCode.NONE:
+                pending.append(key, records, result)
+    pending.appended(message.timeout_ms)
+
+
+def _refusal_of(message: ProduceRequest) -> ErrorCode:
+    """Return why nothing of the request is appended, or NONE."""
+    if message.acks not in (-1, 0, 1):
+        return ErrorCode.INVALID_REQUIRED_ACKS
+    if message.transactional_id is not None:
+        return ErrorCode.INVALID_TXN_STATE
+    return ErrorCode.NONE
+
+
+class _PendingProduce:
+    """A request whose batches were appended and that may not be acknowledged yet (Kafka: `DelayedProduce`)."""
+
+    __slots__ = (
+        "_awaited",
+        "_context",
+        "_deadline",
+        "_is_complete",
+        "_next_number",
+        "_slot",
+        "_version",
+        "acks",
+        "topics",
+    )
+
+    def __init__(self, context: BrokerContext, version: int, acks: int, slot: Slot) -> None:
+        self._context = context
+        self._version = version
+        self._slot = slot
+        self._deadline: Deadline | None = None
+        # Commits and flushes that are still awaited, and whether all that must be awaited is known.
+        self._awaited: dict[int, tuple[ProduceResult, Waiter | None]] = {}
+        self._next_number = 0
+        self._is_complete = False
+        self._now_ms = context.world.clock.monotonic_ms()
+        self._wall_ms = context.world.clock.wall_ms()
+        self.acks = acks
+        self.topics: list[tuple[TopicKey, list[ProduceResult]]] = []
+
+    def append(self, key: TopicKey, records: memoryview | None, result: ProduceResult) -> None:
+        """Append one partition's batches and note what has to be awaited before they are acknowledged."""
+        partition = find_partition(self._context, key, result.partition)
+        if isinstance(partition, ErrorCode):
+            result.error = partition
+            return
+        if records is None:
+            result.error, result.error_message = ErrorCode.INVALID_RECORD, "the records are null"
+            return
+        outcome = partition.append(records, self.acks, self._now_ms, self._wall_ms)
+        result.error = outcome.error
+        result.error_message = outcome.error_message or None
+        result.base_offset = outcome.base_offset
+        result.log_append_time_ms = outcome.log_append_time_ms
+        result.log_start_offset = outcome.log_start_offset
+        if outcome.error is not ErrorCode.NONE:
+            return
+        if self.acks == ACKS_ALL:
+            self._wait_for_commit(partition, outcome.required_offset, result)
+        if partition.flush_needed():
+            self._wait_for_flush(partition, result)
+
+    def _wait_for_commit(self, partition: Partition, required_offset: int, result: ProduceResult) -> None:
+        """Answer only when the partition's high watermark has come so far."""
+        number = self._number()
+
+        def called(error: ErrorCode) -> None:
+            if error is not ErrorCode.NONE:
+                result.error = error
+            self._happened(number)
+
+        waiter = partition.when_committed(required_offset, called)
+        if waiter.is_waiting:
+            self._awaited[number] = (result, waiter)
+
+    def _wait_for_flush(self, partition: Partition, result: ProduceResult) -> None:
+        """Answer only when the partition's log is synced; see `Context.flush`."""
+        number = self._number()
+        self._awaited[number] = (result, None)
+
+        async def flush() -> None:
+            try:
+                await self._context.flush(partition)
+            except DiskError as error:
+                result.error, result.error_message = ErrorCode.KAFKA_STORAGE_ERROR, str(error)
+            self._happened(number)
+
+        self._context.spawn(flush())
+
+    def appended(self, timeout_ms: int) -> None:
+        """All partitions were tried: answer, or begin to wait."""
+        self._is_complete = True
+        if self.acks == 0:
+            self._finish_unacknowledged()
+        elif not self._awaited:
+            self._finish()
+        else:
+            self._slot.on_abandoned = self._stop_waiting
+            self._deadline = self._context.deadlines.set(timeout_ms, self._timed_out)
+
+    def _number(self) -> int:
+        self._next_number += 1
+        return self._next_number
+
+    def _happened(self, number: int) -> None:
+        if self._awaited.pop(number, None) is not None and self._is_complete and not self._awaited and self.acks != 0:
+            self._finish()
+
+    def _timed_out(self) -> None:
+        for result, _ in self._awaited.values():
+            result.error = ErrorCode.REQUEST_TIMED_OUT
+        self._stop_waiting()
+        self._finish()
+
+    def _stop_waiting(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        awaited, self._awaited = self._awaited, {}
+        for _, waiter in awaited.values():
+            if waiter is not None:
+                waiter.cancel()
+
+    def _finish(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        endpoints: list[NodeEndpoint] = []
+        if self._version >= LEADER_HINTS_FROM:
+            endpoints = self._name_leaders()
+        self._slot.answer([encode_produce_response(self._version, self.topics, endpoints)])
+
+    def _name_leaders(self) -> list[NodeEndpoint]:
+        """Say who leads the partitions that have moved away, and where to find it."""
+        moved = [
+            (key, result)
+            for key, results in self.topics
+            for result in results
+            if result.error is ErrorCode.NOT_LEADER_OR_FOLLOWER
+        ]
+        for key, result in moved:
+            result.current_leader = current_leader(self._context, key, result.partition)
+        return endpoints_of(self._context, [result.current_leader for _, result in moved]) if moved else []
+
+    def _finish_unacknowledged(self) -> None:
+        failed = [result for _, results in self.topics for result in results if result.error is not ErrorCode.NONE]
+        if failed:
+            names = ", ".join(f"{result.error.name} for partition {result.partition}" for result in failed)
+            self._slot.refuse(f"a produce request with acks=0 failed: {names}")
+        else:
+            self._slot.answer_nothing()

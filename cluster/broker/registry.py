@@ -1,0 +1,72 @@
+"""The registry: which Kafka APIs are served, in which versions, and by whom.
+
+This is data. ApiVersions answers from it, the router looks handlers up in it, the README's table is made from it
+(`api_table`). The versions are all that kio has of each API; a test holds them to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cluster.broker import (
+    api_versions,
+    create_partitions,
+    create_topics,
+    delete_topics,
+    describe_cluster,
+    describe_configs,
+    elect_leaders,
+    fetch,
+    find_coordinator,
+    incremental_alter_configs,
+    init_producer_id,
+    list_offsets,
+    metadata,
+    offset_for_leader_epoch,
+    produce,
+)
+from cluster.broker.request import Serve, answer_later, answer_now
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """One Kafka API: its key, its name, the versions that are served (both included), and its handler."""
+
+    key: int
+    name: str
+    oldest: int
+    newest: int
+    serve: Serve
+
+
+def _all_apis() -> tuple[Api, ...]:
+    return APIS
+
+
+APIS: tuple[Api, ...] = (
+    Api(0, "Produce", 3, 13, produce.serve),
+    Api(1, "Fetch", 4, 18, fetch.serve),
+    Api(2, "ListOffsets", 1, 11, answer_now(list_offsets.handle)),
+    Api(3, "Metadata", 0, 13, metadata.serve),
+    Api(10, "FindCoordinator", 0, 6, answer_now(find_coordinator.handle)),
+    Api(18, "ApiVersions", 0, 4, answer_now(api_versions.handler_of(_all_apis))),
+    Api(19, "CreateTopics", 2, 7, answer_later(create_topics.handle)),
+    Api(20, "DeleteTopics", 1, 6, answer_later(delete_topics.handle)),
+    Api(22, "InitProducerId", 0, 6, answer_later(init_producer_id.handle)),
+    Api(23, "OffsetForLeaderEpoch", 2, 4, answer_now(offset_for_leader_epoch.handle)),
+    Api(32, "DescribeConfigs", 1, 4, answer_now(describe_configs.handle)),
+    Api(37, "CreatePartitions", 0, 3, answer_later(create_partitions.handle)),
+    Api(43, "ElectLeaders", 0, 2, answer_later(elect_leaders.handle)),
+    Api(44, "IncrementalAlterConfigs", 0, 1, answer_later(incremental_alter_configs.handle)),
+    Api(60, "DescribeCluster", 0, 2, answer_now(describe_cluster.handle)),
+)
+
+API_BY_KEY: Mapping[int, Api] = {api.key: api for api in APIS}
+
+
+def api_table() -> str:
+    """Return the README's table of APIs, in Markdown."""
+    rows = ["| key | API | versions |", "| ---: | --- | --- |"]
+    rows += [f"| {api.key} | {api.name} | {api.oldest} to {api.newest} |" for api in APIS]
+    return "\n".join(rows)

@@ -1,0 +1,45 @@
+"""The router: from a frame to the handler of its API, and Kafka's answer when there is none.
+
+Here: what happens to a request before its own handler sees it. Kafka's answers, which are ours:
+
+- an ApiVersions request of a version that we do not know gets a version 0 response with UNSUPPORTED_VERSION and
+  the versions of ApiVersions itself, so that the client can ask again (KIP-511);
+- any other unknown API or version, and a message that cannot be read, closes the connection, with a line in the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from cluster.broker.api_versions import unsupported_version_response
+from cluster.broker.context import BrokerContext
+from cluster.broker.registry import API_BY_KEY
+from cluster.broker.request import Connection, Request, Slot
+from cluster.wire import API_VERSIONS_KEY, MalformedMessage, body_of, is_flexible, read_request_header
+
+
+def serve_frame(
+    context: BrokerContext, connection: Connection, frame: memoryview, enqueue: Callable[[Slot], None]
+) -> None:
+    """Serve one request. Its slot is queued before the handler runs. Raises MalformedMessage to close."""
+    header = read_request_header(frame)
+    api = API_BY_KEY.get(header.api_key)
+    if api is None:
+        raise MalformedMessage(f"{header.client_id} asked for API {header.api_key}, which is not served")
+    if not api.oldest <= header.version <= api.newest:
+        if header.api_key == API_VERSIONS_KEY:
+            slot = Slot(connection, header.api_key, False, header.correlation_id)
+            enqueue(slot)
+            slot.answer([unsupported_version_response(api.oldest, api.newest)])
+            return
+        raise MalformedMessage(
+            f"{header.client_id} sent {api.name} version {header.version}; {api.oldest} to {api.newest} are served"
+        )
+    flexible = is_flexible(header.api_key, header.version)
+    slot = Slot(connection, header.api_key, flexible, header.correlation_id)
+    body = body_of(frame, header, flexible)
+    enqueue(slot)
+    try:
+        api.serve(context, Request(header.api_key, header.version, header.client_id, body), slot)
+    except MalformedMessage as error:
+        raise MalformedMessage(f"{api.name} version {header.version} of {header.client_id}: {error}") from error

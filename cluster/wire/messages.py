@@ -1,0 +1,103 @@
+"""Messages by API key and version, through kio: requests in, responses out.
+
+Here: which versions there are, decoding of requests, composing and encoding of responses. Not here: Produce and
+Fetch, whose record bytes must not be copied (`produce`, `fetch`).
+
+kio has a class for each version of each message. A handler does not want to know: it answers with plain mappings
+that hold the fields of the newest version, and what an older version lacks is left out here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from functools import lru_cache
+from io import BytesIO
+from typing import Any, get_args, get_origin
+
+from kio.index import load_request_schema, load_response_schema
+from kio.schema.errors import ErrorCode as KioErrorCode
+from kio.schema.index import api_key_map, schema_name_map
+from kio.serial import entity_writer
+
+from cluster.base.errors import ErrorCode
+from cluster.base.ports import Buffer
+from cluster.wire.primitives import Cursor
+from cluster.wire.schema import default_of, read_message
+
+Message = Any
+"""A decoded request: an instance of kio's class for its version, with the fields of that version."""
+
+Fields = Mapping[str, Any]
+"""A response, or a part of one, as field names and values; parts are mappings in turn, arrays are sequences."""
+
+
+@lru_cache(maxsize=128)
+def version_range(api_key: int) -> tuple[int, int]:
+    """Return the oldest and the newest version that kio knows of an API."""
+    versions = schema_name_map[api_key_map[api_key]]
+    return min(versions), max(versions)
+
+
+@lru_cache(maxsize=1024)
+def is_flexible(api_key: int, version: int) -> bool:
+    """Whether a version has compact lengths and tagged fields (KIP-482)."""
+    return bool(load_request_schema(api_key, version).__flexible__)
+
+
+def decode_request(api_key: int, version: int, body: Buffer) -> Message:
+    """Read a request's body. Bytes after it are ignored, as Kafka does. Raises MalformedMessage."""
+    return read_message(load_request_schema(api_key, version), Cursor(body))
+
+
+def encode_response(api_key: int, version: int, response: Fields) -> bytes:
+    """Write a response's body, without the header."""
+    message_class = load_response_schema(api_key, version)
+    is_newest = version == version_range(api_key)[1]
+    buffer = BytesIO()
+    entity_writer(message_class)(buffer, _compose(message_class, response, is_newest))
+    return buffer.getvalue()
+
+
+def _compose(message_class: Any, values: Fields, is_newest: bool) -> Any:
+    """Build kio's object, leaving out what this version does not have and filling in what was not given."""
+    shape = _shape_of(message_class)
+    given: dict[str, Any] = {}
+    for name, (part_class, default) in shape.items():
+        if name not in values:
+            given[name] = default
+        else:
+            given[name] = _value(part_class, values[name], is_newest)
+    # A misspelt field would be dropped in silence; the newest version has them all.
+    assert not is_newest or all(name in shape for name in values), (message_class, list(values))
+    return message_class(**given)
+
+
+def _value(part_class: type[Any] | None, value: Any, is_newest: bool) -> Any:
+    if part_class is not None and value is not None:
+        if isinstance(value, Mapping):
+            return _compose(part_class, value, is_newest)
+        return tuple([_compose(part_class, part, is_newest) for part in value])
+    if isinstance(value, ErrorCode):
+        return KioErrorCode(value.value)
+    return value
+
+
+@lru_cache(maxsize=1024)
+def _shape_of(message_class: Any) -> dict[str, tuple[type[Any] | None, Any]]:
+    """Return for each field the class of its parts (None for a plain value) and its default."""
+    shape: dict[str, tuple[type[Any] | None, Any]] = {}
+    for field in fields(message_class):
+        is_error = field.metadata.get("kafka_type") == "error_code"
+        default = KioErrorCode.none if is_error else default_of(field)
+        shape[field.name] = (_part_class(field.type), default)
+    return shape
+
+
+def _part_class(kind: Any) -> type[Any] | None:
+    candidates = [kind, *get_args(kind)]
+    for candidate in candidates:
+        inner = get_args(candidate)[0] if get_origin(candidate) is tuple else candidate
+        if is_dataclass(inner) and isinstance(inner, type):
+            return inner
+    return None
