@@ -1,0 +1,317 @@
+"""The simulated network: links between machines, lanes that keep order, connections that machines can lose.
+
+Here: when a message arrives, what a cut link or a dead machine makes of it, how connections are opened and reset.
+Not here: what connections carry (`tcp` for byte streams, `rpc_channel` and `rpc_server` for gRPC).
+
+Nothing is lost on a stream: loss is a retransmission's delay, and a cut link keeps what is sent and delivers it soon
+after it is healed. A machine without power answers nothing; once it has booted it resets what it no longer knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextvars import Context
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from cluster.runtime.links import LinkRule, judge
+from cluster.runtime.sim.loop import SimHandle, SimLoop, SimTimer
+from cluster.runtime.sim.machines import Machine, Process
+from cluster.runtime.sim.recording import StepRecorder
+
+RETRANSMIT_S = 0.2
+"""The first retransmission's delay (Linux's minimum); it doubles with each loss in a row."""
+
+LOOPBACK_S = 20e-6
+"""Latency from a machine to itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """What every link of the run takes: a base and up to `jitter_s` more, in seconds."""
+
+    base_s: float = 250e-6
+    jitter_s: float = 100e-6
+
+
+class Link:
+    """One direction between two machines, with dice of its own so that a message more does not shift other links."""
+
+    __slots__ = ("base_s", "jitter_s", "random", "rules", "source", "stalled", "target")
+
+    def __init__(self, source: str, target: str, latency: Latency, seed: str) -> None:
+        is_loopback = source == target
+        self.source = source
+        self.target = target
+        self.base_s = LOOPBACK_S if is_loopback else latency.base_s
+        self.jitter_s = 0.0 if is_loopback else latency.jitter_s
+        self.random = Random(f"{seed}/link/{source}/{target}").random
+        self.rules: tuple[LinkRule, ...] = ()
+        self.stalled: list[Lane] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Something on its way: what will be called where it arrives."""
+
+    deliver: Callable[..., None]
+    arguments: tuple[Any, ...]
+
+
+class Lane:
+    """An ordered stream of messages over one link. `api` is the RPC method that link rules may name."""
+
+    __slots__ = ("api", "label", "last_arrival", "link", "network", "receiver", "sender", "stored")
+
+    def __init__(self, network: Network, sender: End, receiver: End, api: str | None) -> None:
+        self.network = network
+        self.sender = sender
+        self.receiver = receiver
+        self.api = api
+        self.link = network.link(sender.machine_name, receiver.machine_name)
+        self.label = f"{self.link.source}>{self.link.target}" + (f"/{api}" if api else "")
+        self.last_arrival = 0.0
+        self.stored: list[Message] | None = None  # while the link is cut
+
+    def send(self, deliver: Callable[..., None], *arguments: Any) -> None:
+        """Have `deliver(*arguments)` called at the other end, after everything sent before."""
+        link = self.link
+        if self.stored is not None:
+            self.stored.append(Message(deliver, arguments))
+            return
+        delay_s = link.base_s + link.random() * link.jitter_s
+        if link.rules:
+            verdict = judge(link.rules, link.source, link.target, self.api)
+            if verdict.cut:
+                self.stored = [Message(deliver, arguments)]
+                link.stalled.append(self)
+                return
+            delay_s += (verdict.latency_ms + link.random() * verdict.jitter_ms) * 1e-3
+            retransmit_s = RETRANSMIT_S
+            while verdict.drop_rate and link.random() < verdict.drop_rate and retransmit_s < 100.0:
+                delay_s += retransmit_s
+                retransmit_s *= 2
+        self._schedule(delay_s, deliver, arguments)
+
+    def _schedule(self, delay_s: float, deliver: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+        loop = self.network.loop
+        arrival = self.last_arrival = max(loop.time() + delay_s, self.last_arrival)
+        process = self.receiver.process
+        context = self.network.kernel if process is None else process.context
+        loop.call_at(arrival, self.arrive, deliver, arguments, context=context)
+
+    def arrive(self, deliver: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+        """Hand a message over; a socket that is closed already answers with a reset."""
+        if self.receiver.is_open:
+            deliver(*arguments)
+        elif self.receiver.answers_with_reset:
+            self.receiver.reset_peer()
+
+    def heal(self) -> None:
+        """Send again what was stored, if this lane may pass now. The first retransmission comes after a while."""
+        link = self.link
+        if self.stored is None or judge(link.rules, link.source, link.target, self.api).cut:
+            return
+        stored, self.stored = self.stored, None
+        link.stalled.remove(self)
+        delay_s = RETRANSMIT_S * (0.5 + link.random())
+        for message in stored:
+            self._schedule(delay_s, message.deliver, message.arguments)
+
+    def undelivered(self, deliver: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+        """Deal with a message for a process that is gone: its machine resets the connection, if it has power."""
+        end = self.receiver
+        if self.network.machine(end.machine_name).is_powered:
+            end.reset_peer()
+        else:
+            self.network.machine(end.machine_name).when_booted(end.reset_peer)
+
+    def drop_stored(self) -> None:
+        """Forget what the sender's machine had not got rid of."""
+        if self.stored is not None:
+            self.stored = None
+            self.link.stalled.remove(self)
+
+
+class End:
+    """One side of a connection, as its machine's kernel sees it."""
+
+    def __init__(self, network: Network, machine_name: str, process: Process | None) -> None:
+        self.network = network
+        self.machine_name = machine_name
+        self.process = process
+        self.number = network.loop.next_number()
+        self.is_open = True
+        self.answers_with_reset = False
+        self.has_reset_peer = False
+        self.on_reset: Callable[[], None] | None = None
+        self.carrier: Any = None  # the transport or RPC connection on this side
+        self._lanes: dict[str | None, Lane] = {}
+        self._peer: End | None = None
+        if process is not None:
+            process.ends[self.number] = self
+
+    @property
+    def peer(self) -> End:
+        """The other side."""
+        assert self._peer is not None
+        return self._peer
+
+    def pair_with(self, other: End) -> None:
+        """Make two ends one connection."""
+        self._peer = other
+        other._peer = self
+
+    def lane(self, api: str | None) -> Lane:
+        """Return the way to the peer for one RPC method, or for everything that belongs to none."""
+        lane = self._lanes.get(api)
+        if lane is None:
+            lane = self._lanes[api] = Lane(self.network, self, self.peer, api)
+        return lane
+
+    def drop_unsent(self) -> None:
+        """Forget what a cut link still held back: its sender is gone."""
+        for lane in self._lanes.values():
+            lane.drop_stored()
+
+    def forget(self) -> None:
+        """Close this side without telling the peer; what it still sends is answered with a reset."""
+        self.is_open = False
+        self.answers_with_reset = True
+        if self.process is not None:
+            self.process.ends.pop(self.number, None)
+
+    def reset(self) -> None:
+        """Close this side and reset the peer."""
+        if self.is_open:
+            self.forget()
+            self.reset_peer()
+
+    def reset_peer(self) -> None:
+        """Tell the peer that the connection does not exist (any more)."""
+        if self.peer.is_open and not self.has_reset_peer:
+            self.has_reset_peer = True
+            self.lane(None).send(self.peer.was_reset)
+
+    def was_reset(self) -> None:
+        """The peer's reset arrived."""
+        if self.is_open:
+            self.is_open = False
+            if self.process is not None:
+                self.process.ends.pop(self.number, None)
+            if self.on_reset is not None:
+                self.on_reset()
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A process that accepts connections on a port: `accept` is called in the process with the new end."""
+
+    process: Process
+    accept: Callable[[End], None]
+
+
+class Network:
+    """All machines by name, all links between them, and the rules in force."""
+
+    def __init__(self, loop: SimLoop, recorder: StepRecorder, seed: str, latency: Latency) -> None:
+        self.loop = loop
+        self.recorder = recorder
+        self.kernel = Context()  # of callbacks that belong to no process
+        self.machines: dict[str, Machine] = {}
+        self._seed = seed
+        self._latency = latency
+        self._links: dict[tuple[str, str], Link] = {}
+        self._rules: dict[str, tuple[LinkRule, ...]] = {}
+        loop.on_undelivered = self._undelivered
+
+    def machine(self, name: str) -> Machine:
+        """Return a machine. Raises KeyError when there is none of that name."""
+        return self.machines[name]
+
+    def link(self, source: str, target: str) -> Link:
+        """Return the link from one machine to another."""
+        link = self._links.get((source, target))
+        if link is None:
+            link = self._links[source, target] = Link(source, target, self._latency, self._seed)
+            link.rules = self._rules_for(link)
+        return link
+
+    # --- rules ---
+
+    def set_rules(self, rule_id: str, rules: Iterable[LinkRule]) -> None:
+        """Put rules in force under one name; messages that were held by the ones before may go on."""
+        self._rules[rule_id] = tuple(rules)
+        self._apply_rules()
+
+    def clear_rules(self, rule_id: str) -> None:
+        """Take the rules of that name back."""
+        self._rules.pop(rule_id, None)
+        self._apply_rules()
+
+    def clear_all_rules(self) -> None:
+        """Heal every link."""
+        self._rules.clear()
+        self._apply_rules()
+
+    def _rules_for(self, link: Link) -> tuple[LinkRule, ...]:
+        rules = [rule for group in self._rules.values() for rule in group]
+        return tuple(rule for rule in rules if rule.source == link.source and rule.target == link.target)
+
+    def _apply_rules(self) -> None:
+        for link in self._links.values():
+            link.rules = self._rules_for(link)
+            for lane in list(link.stalled):
+                lane.heal()
+
+    # --- connections ---
+
+    def listen(self, process: Process, port: int, accept: Callable[[End], None]) -> None:
+        """Accept connections on a port of the process's machine. Raises OSError when it is taken."""
+        listeners = process.machine.listeners
+        if port in listeners:
+            raise OSError(98, f"address already in use: {process.name}:{port}")
+        listeners[port] = Listener(process, accept)
+
+    def dial(self, process: Process, host: str, port: int, on_open: Callable[[], None]) -> End:
+        """Begin to open a connection. The end's `on_reset` is called when it is refused; silence when nobody is there.
+
+        Raises OSError when no machine has that name.
+        """
+        if host not in self.machines:
+            raise OSError(-2, f"no machine is called {host!r}")
+        near = End(self, process.name, process)
+        far = End(self, host, None)
+        near.pair_with(far)
+        near.lane(None).send(self._connect_arrived, far, port, on_open)
+        return near
+
+    def _connect_arrived(self, far: End, port: int, on_open: Callable[[], None]) -> None:
+        machine = self.machines[far.machine_name]
+        if not machine.is_powered:  # whoever dials goes on trying
+            machine.when_booted(lambda: self._connect_arrived(far, port, on_open))
+            return
+        listener = machine.listeners.get(port)
+        if listener is None:
+            far.reset()
+            return
+        # The kernel completes the handshake, even for a process that is paused.
+        far.process = listener.process
+        listener.process.ends[far.number] = far
+        self.loop.call_soon(listener.accept, far, context=listener.process.context)
+        far.lane(None).send(on_open)
+
+    def process_ended(self, process: Process) -> None:
+        """Close what a process left open: resets from a machine with power, silence from one without."""
+        ends, process.ends = process.ends, {}
+        for end in ends.values():
+            end.is_open = False
+            end.drop_unsent()
+            if process.machine.is_powered:
+                end.reset_peer()
+
+    def _undelivered(self, handle: SimHandle | SimTimer) -> None:
+        lane = getattr(handle._callback, "__self__", None)
+        if isinstance(lane, Lane):
+            lane.undelivered(*handle._args)
