@@ -66,6 +66,10 @@ class BrokerSessions:
             and now_ms - session.heard_ms < self._timeout_ms
         )
 
+    def all(self) -> tuple[tuple[NodeId, Session], ...]:
+        """Return every session, by broker id."""
+        return tuple(sorted(self._sessions.items()))
+
     def leaving_offset(self, broker_id: NodeId) -> int | None:
         """Where the broker's controlled shutdown began; None when it has not asked for one."""
         session = self._sessions.get(broker_id)
@@ -75,6 +79,13 @@ class BrokerSessions:
         """Return how far the slowest of these brokers is with the metadata; None when there is none."""
         offsets = [self._sessions[node].metadata_offset if node in self._sessions else 0 for node in broker_ids]
         return min(offsets, default=None)
+
+    def is_asleep(self, wake_ms: int, now_ms: int) -> bool:
+        """Whether a timer for `wake_ms` came so late that this controller was itself stopped (a pause of its process).
+
+        Who sleeps cannot tell who was silent: fencing everybody for one's own absence would take the cluster down.
+        """
+        return now_ms - wake_ms > self._timeout_ms // 2
 
     def expired(self, image: MetadataImage, now_ms: int) -> tuple[NodeId, ...]:
         """Return the unfenced brokers that are overdue, by id."""
