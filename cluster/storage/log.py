@@ -10,7 +10,8 @@ the shell does it, `finish_flush` takes note (Kafka's UnifiedLog and LocalLog).
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from cluster.base.configs import Configs
@@ -137,6 +138,8 @@ class Log:
             raise KafkaError(ErrorCode.INVALID_RECORD, "there is no batch to append")
         if len(batches) > settings.segment_bytes:
             raise KafkaError(ErrorCode.RECORD_LIST_TOO_LARGE, f"{len(batches)} bytes do not fit into log.segment.bytes")
+        # Epochs only grow: recovery takes a batch of an older epoch behind a newer one for a ghost.
+        assert leader_epoch >= self._epochs.latest, f"epoch {leader_epoch} after {self._epochs.latest}"
         original = self._check_producers(checked)
         if original is not None:
             return Appended(original.first_offset, original.last_offset, NO_TIMESTAMP, True, ())
@@ -250,11 +253,13 @@ class Log:
 
     def offset_for_timestamp(self, timestamp: int) -> TimestampOffset | None:
         """Return the first record of `timestamp` or later; None when there is none. Raises KafkaError."""
-        return find_timestamp(self._segments, timestamp, self.log_start_offset)
+        with _storage_errors(self.directory):
+            return find_timestamp(self._segments, timestamp, self.log_start_offset)
 
     def max_timestamp_offset(self) -> TimestampOffset | None:
         """Return the first record that has the largest timestamp; None when the log is empty. Raises KafkaError."""
-        return find_max_timestamp(self._segments, self.log_start_offset)
+        with _storage_errors(self.directory):
+            return find_max_timestamp(self._segments, self.log_start_offset)
 
     def _segment_of(self, offset: int) -> Segment:
         if offset >= self._active.base_offset:
@@ -357,7 +362,7 @@ class Log:
         excess_bytes = self.size_bytes - settings.retention_bytes if settings.retention_bytes >= 0 else 0
         offset = self.log_start_offset
         for segment in self._segments[:-1]:
-            is_old = 0 <= settings.retention_ms < now_ms - segment.max_timestamp
+            is_old = segment.max_timestamp >= 0 and 0 <= settings.retention_ms < now_ms - segment.max_timestamp
             if segment.next_offset > committed_offset or not (is_old or excess_bytes >= segment.size_bytes):
                 break
             excess_bytes -= segment.size_bytes
@@ -421,3 +426,12 @@ class Log:
     def _save_recovery_point(self) -> None:
         write_offset(self._disk, self.directory, RECOVERY_POINT_FILE, self.recovery_point)
         self._saved_recovery_point = self.recovery_point
+
+
+@contextmanager
+def _storage_errors(directory: str) -> Iterator[None]:
+    """Answer a failing disk as Kafka does. Appends and reads spell this out: they are called too often."""
+    try:
+        yield
+    except DiskError as error:
+        raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, f"{directory}: {error}") from error
