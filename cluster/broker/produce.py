@@ -71,8 +71,10 @@ class _PendingProduce:
         "_deadline",
         "_is_complete",
         "_next_number",
+        "_now_ms",
         "_slot",
         "_version",
+        "_wall_ms",
         "acks",
         "topics",
     )

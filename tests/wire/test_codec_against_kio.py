@@ -17,6 +17,7 @@ from kio.index import load_request_schema, load_response_schema
 from kio.schema.errors import ErrorCode as KioErrorCode
 from kio.schema.metadata.v12.request import MetadataRequest, MetadataRequestTopic
 from kio.serial import entity_reader, entity_writer
+from kio.static.primitive import Records
 
 from cluster.base.errors import ErrorCode
 from cluster.broker.registry import APIS
@@ -33,6 +34,7 @@ from cluster.wire import (
 )
 
 PRODUCE, FETCH = 0, 1
+st.register_type_strategy(Records, st.binary(max_size=300))
 FEW = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 
 
