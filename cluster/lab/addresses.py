@@ -1,0 +1,82 @@
+"""Which ports a local cluster listens on: those that were asked for, or free ones.
+
+Free ports are taken from below the range from which systems lend ports to outgoing connections: a port within it may
+be free now and lent a moment later.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import socket
+from collections.abc import Mapping
+
+from cluster.lab.errors import LabError
+from cluster.lab.target import ClusterSpec, NodeAddress
+
+_FREE_PORT_FIRST = 20_000
+_FREE_PORT_LAST = 32_000
+_ATTEMPTS_MAX = 1000
+
+
+def assign_addresses(spec: ClusterSpec, host: str, first_kafka_port: int) -> Mapping[str, NodeAddress]:
+    """Give every node its ports: brokers' Kafka ports count up from the first, or are free ones when it is 0.
+
+    Raises LabError when a port that was asked for is taken.
+    """
+    rng = random.Random(os.urandom(8))
+    given: list[int] = []
+    addresses = {}
+    brokers = [broker.name for broker in spec.brokers]
+    for name in spec.node_names:
+        kafka_port = 0
+        if name in brokers:
+            kafka_port = first_kafka_port + brokers.index(name) if first_kafka_port else _free_port(host, rng, given)
+            _check_port(host, kafka_port, name)
+            given.append(kafka_port)
+        rpc_port = _free_port(host, rng, given)
+        given.append(rpc_port)
+        addresses[name] = NodeAddress(host, rpc_port, kafka_port)
+    return addresses
+
+
+def bootstrap_servers(spec: ClusterSpec, addresses: Mapping[str, NodeAddress]) -> str:
+    """Return Kafka's `bootstrap.servers` of a cluster."""
+    return ",".join(f"{addresses[broker.name].host}:{addresses[broker.name].kafka_port}" for broker in spec.brokers)
+
+
+def _free_port(host: str, rng: random.Random, given: list[int]) -> int:
+    for _ in range(_ATTEMPTS_MAX):
+        port = rng.randrange(_FREE_PORT_FIRST, _FREE_PORT_LAST)
+        if port not in given and _bind_error(host, port) is None:
+            return port
+    cause = f"No free port was found between {_FREE_PORT_FIRST} and {_FREE_PORT_LAST}."
+    raise LabError(cause, "Stop some of the processes that listen there.")
+
+
+def _check_port(host: str, port: int, name: str) -> None:
+    error = _bind_error(host, port)
+    if error is None:
+        return
+    if error.errno == errno.EADDRINUSE:
+        cause = f"{name} cannot listen on {host}:{port}: the address is taken."
+    else:
+        cause = f"{name} cannot listen on {host}:{port}: {error.strerror or error}."
+    remedy = (
+        "Stop the process that has it (`fencepost down`, if it is a cluster of yours), or choose --port, 0 for any."
+    )
+    raise LabError(cause, remedy)
+
+
+def _bind_error(host: str, port: int) -> OSError | None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+            probe.listen(1)  # Linux lets two sockets bind with SO_REUSEADDR, but only one listen
+        except OverflowError:
+            return OSError(errno.EINVAL, "ports end at 65535")
+        except OSError as error:
+            return error
+    return None
