@@ -126,9 +126,10 @@ class BrokerLifecycle:
     def _take_clean_shutdown_epoch(self) -> int:
         """Read the file and delete it: from now on a crash is a crash. Without it, the last stop was not clean."""
         disk = self._world.disk
+        if not disk.exists(CLEAN_SHUTDOWN_FILE):
+            return NO_EPOCH
         content = disk.read(CLEAN_SHUTDOWN_FILE, 0, disk.size(CLEAN_SHUTDOWN_FILE))
-        if disk.exists(CLEAN_SHUTDOWN_FILE):
-            disk.delete(CLEAN_SHUTDOWN_FILE)
+        disk.delete(CLEAN_SHUTDOWN_FILE)
         return int(content) if content.isdigit() else NO_EPOCH
 
     # --- registration
