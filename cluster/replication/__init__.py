@@ -1,5 +1,7 @@
 """Replication: partitions led and followed, in-sync replicas, high watermarks, truncation by leader epoch."""
 
+from cluster.replication.follower_session import FollowerSession
+from cluster.replication.leader_feed import FIRST_BACKOFF_MS, LeaderFeed
 from cluster.replication.leadership import Leadership
 from cluster.replication.outcomes import (
     AppendOutcome,
@@ -18,12 +20,15 @@ from cluster.replication.waiters import Waiter, Watch
 
 __all__ = [
     "ACKS_ALL",
+    "FIRST_BACKOFF_MS",
     "AppendOutcome",
     "EpochOutcome",
     "FollowerFetch",
+    "FollowerSession",
     "FollowerVerdict",
     "IsrAnswer",
     "IsrProposal",
+    "LeaderFeed",
     "Leadership",
     "OffsetOutcome",
     "Partition",

@@ -25,7 +25,7 @@ def read_high_watermarks(disk: Disk) -> dict[TopicPartition, int]:
         return {}
     found: dict[TopicPartition, int] = {}
     for line in lines[2:]:
-        topic, partition, offset = (line.split() + ["", "", ""])[:3]
+        topic, partition, offset = [*line.split(), "", "", ""][:3]
         if not (partition.isdigit() and offset.isdigit()):
             return {}
         found[TopicPartition(topic, int(partition))] = int(offset)

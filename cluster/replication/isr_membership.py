@@ -39,7 +39,7 @@ def caught_up_ms(
 def is_caught_up(
     follower_end_offset: int, leader_end_offset: int, caught_up_at_ms: int, now_ms: int, lag_time_max_ms: int
 ) -> bool:
-    """Whether a follower may stay in the ISR: it is at the end, or was not longer ago than `replica.lag.time.max.ms`."""
+    """Whether a follower may stay in the ISR: it is at the end, or was so within `replica.lag.time.max.ms`."""
     return follower_end_offset == leader_end_offset or now_ms - caught_up_at_ms <= lag_time_max_ms
 
 

@@ -15,7 +15,7 @@ from cluster.base.ids import NodeId
 from cluster.metadata import PartitionState
 from cluster.replication.follower_progress import FollowerProgress
 from cluster.replication.high_watermark import leader_high_watermark
-from cluster.replication.isr_membership import effective_min_insync_replicas, may_join, maximal_isr
+from cluster.replication.isr_membership import effective_min_insync_replicas, maximal_isr, may_join
 from cluster.replication.outcomes import IsrProposal
 from cluster.replication.waiters import CommitWaiters
 
@@ -30,6 +30,7 @@ class Leadership:
         self,
         node_id: NodeId,
         state: PartitionState,
+        *,
         epoch_start_offset: int,
         waiters: CommitWaiters,
         now_ms: int,

@@ -33,7 +33,7 @@ class AppendOutcome:
 
 @dataclass(frozen=True, slots=True)
 class ReadOutcome:
-    """A fetch's answer for one partition. `diverging` says where the logs still agree, and then there are no records."""
+    """A fetch's answer for one partition. With `diverging`, where the logs still agree, there are no records."""
 
     error: ErrorCode
     high_watermark: int = NO_OFFSET

@@ -83,7 +83,12 @@ class Partition(ReadableReplica):
         waiters = CommitWaiters() if self._leadership is None else self._leadership.waiters
         self._take_role(RoleEvent.LEAD, state)
         self._leadership = Leadership(
-            self._host.node_id, state, self.log.log_end_offset, waiters, now_ms, self._host.lag_time_max_ms
+            self._host.node_id,
+            state,
+            epoch_start_offset=self.log.log_end_offset,
+            waiters=waiters,
+            now_ms=now_ms,
+            lag_time_max_ms=self._host.lag_time_max_ms,
         )
         self._isr_settled(self._leadership, now_ms)
         self._notify(urgent=True)
@@ -138,6 +143,8 @@ class Partition(ReadableReplica):
         try:
             appended = self.log.append_as_leader(batches, self.leader_epoch, wall_ms)
         except KafkaError as error:
+            if error.code is ErrorCode.KAFKA_STORAGE_ERROR:
+                self.disk_failed(error)
             return AppendOutcome(error.code, error.message, log_start_offset=self.log.log_start_offset)
         except DiskError as error:
             self.disk_failed(error)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from cluster.base.ids import NodeId
-from cluster.base.ports import DiskError, Tracer
+from cluster.base.ports import Tracer
 from cluster.replication.waiters import Watches
 
 if TYPE_CHECKING:
@@ -30,5 +30,5 @@ class PartitionHost(Protocol):
     def isr_change_wanted(self, partition: Partition) -> None:
         """The partition has a proposal for the controller in `pending_isr_change`."""
 
-    def disk_failed(self, partition: Replica, error: DiskError) -> None:
+    def disk_failed(self, partition: Replica, error: Exception) -> None:
         """The partition went offline: its disk does not do what it is asked."""

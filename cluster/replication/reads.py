@@ -76,6 +76,8 @@ class ReadableReplica(Replica):
         try:
             return ErrorCode.NONE, self.log.read(offset, max_bytes, end_offset, at_least_one)
         except KafkaError as error:
+            if error.code is ErrorCode.KAFKA_STORAGE_ERROR:
+                self.disk_failed(error)
             return error.code, b""
         except DiskError as error:
             self.disk_failed(error)
@@ -135,7 +137,7 @@ class ReadableReplica(Replica):
             return OffsetOutcome(error)
         try:
             found = find()
-        except DiskError as failed:
+        except (KafkaError, DiskError) as failed:
             self.disk_failed(failed)
             return OffsetOutcome(ErrorCode.KAFKA_STORAGE_ERROR)
         if found is not None and found.offset < self._readable_end(isolation_level):

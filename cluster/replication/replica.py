@@ -35,6 +35,7 @@ class Replica:
         host: PartitionHost,
         topic_partition: TopicPartition,
         topic_id: TopicId,
+        *,
         log: Log,
         configs: Configs,
         high_watermark: int,
@@ -52,6 +53,7 @@ class Replica:
         self._host = host
         self._streams: dict[NodeId, StreamNotice] = {}
         self._flush_needed = False
+        self.flush_interval_ms = configs.integer("log.flush.interval.ms")
         self._min_insync_replicas = configs.integer("min.insync.replicas")
 
     # --- facts ------------------------------------------------------------------------------------
@@ -81,6 +83,7 @@ class Replica:
 
     def reconfigure(self, configs: Configs) -> None:
         """Take the topic's configs into force."""
+        self.flush_interval_ms = configs.integer("log.flush.interval.ms")
         self._min_insync_replicas = configs.integer("min.insync.replicas")
         self.log.reconfigure(configs)
 
@@ -105,6 +108,9 @@ class Replica:
             if self.log.log_start_offset < leaders_start_offset <= self.high_watermark:
                 self.log.advance_log_start_offset(leaders_start_offset)
         except KafkaError as error:
+            if error.code is ErrorCode.KAFKA_STORAGE_ERROR:
+                self.disk_failed(error)
+                return error.code
             _logger.warning("%s: what the leader sent cannot be appended: %s", self.topic_partition, error)
             return error.code
         except DiskError as error:
@@ -160,7 +166,7 @@ class Replica:
         if self._streams.get(follower) is notice:
             del self._streams[follower]
 
-    def disk_failed(self, error: DiskError) -> None:
+    def disk_failed(self, error: Exception) -> None:
         """Take this replica offline and tell the broker: one partition's disk does not end the process."""
         _logger.error("%s goes offline, its disk failed: %s", self.topic_partition, error)
         self._host.disk_failed(self, error)

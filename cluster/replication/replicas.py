@@ -19,7 +19,7 @@ from cluster.replication.high_watermark_checkpoint import read_high_watermarks, 
 from cluster.replication.partition import Partition
 from cluster.replication.replica import Replica
 from cluster.replication.waiters import Watch, Watches
-from cluster.storage import Log, read_topic_id, write_topic_id
+from cluster.storage import Log, read_topic_id
 
 _logger = logging.getLogger(__name__)
 
@@ -96,11 +96,13 @@ class Replicas:
         if partition is None or not partition.is_online:
             return
         assert partition.topic_id == state.topic_id, "a topic that is created anew was deleted before"
+        before = (partition.role, partition.leader_epoch)
         if state.leader == self.node_id:
             partition.become_leader(state, now_ms)
         else:
             partition.become_follower(state)
-        self._role_changed(partition)
+        if before != (partition.role, partition.leader_epoch):
+            self._role_changed(partition)
 
     def _open(self, topic_partition: TopicPartition, topic_id: TopicId, wall_ms: int) -> Partition | None:
         directory = str(topic_partition)
@@ -112,14 +114,13 @@ class Replicas:
                 self._disk.delete(directory)
                 self._high_watermarks.pop(topic_partition, None)
             log = Log.open(self._disk, directory, configs, wall_ms)
-            if owner != topic_id:
-                write_topic_id(self._disk, directory, topic_id)
+            log.assign_topic_id(topic_id)
         except DiskError as error:
             _logger.error("%s is offline, its log cannot be opened: %s", directory, error)
             self._failed[topic_partition] = topic_id
             return None
         high_watermark = self._high_watermarks.get(topic_partition, 0)
-        partition = Partition(self, topic_partition, topic_id, log, configs, high_watermark)
+        partition = Partition(self, topic_partition, topic_id, log=log, configs=configs, high_watermark=high_watermark)
         self._partitions[topic_partition] = partition
         self._by_id[topic_id, topic_partition.partition] = partition
         return partition
@@ -160,7 +161,7 @@ class Replicas:
     # --- for partitions (PartitionHost) -----------------------------------------------------------
 
     def may_be_in_sync(self, node: NodeId, broker_epoch: int) -> bool:
-        """Whether a broker may enter an ISR: registered under this epoch, neither fenced nor shutting down (KIP-903)."""
+        """Whether a broker may enter an ISR: registered under this epoch, not fenced, not shutting down (KIP-903)."""
         broker = self.image.brokers.get(node)
         return broker is not None and broker.is_active and broker.broker_epoch == broker_epoch
 
@@ -169,7 +170,7 @@ class Replicas:
         self._isr_changes[partition.topic_partition] = partition
         self.on_isr_change()
 
-    def disk_failed(self, partition: Replica, error: DiskError) -> None:
+    def disk_failed(self, partition: Replica, error: Exception) -> None:
         """Take one partition offline; the others go on."""
         failed = self._partitions.get(partition.topic_partition)
         if failed is partition and failed.is_online:
