@@ -1,5 +1,23 @@
 """What happened: the cluster as the trace tells it, the result of a run, and how both read."""
 
 from cluster.report.cluster_view import ClientView, ClusterView, NodeView, ReplicaView
+from cluster.report.leader_gaps import LeaderGaps
+from cluster.report.result import EXIT_CODES, CheckResult, Outcome, RunResult, Verdict, verdict_of
+from cluster.report.story import tell_story
+from cluster.report.terminal import terminal_text
 
-__all__ = ["ClientView", "ClusterView", "NodeView", "ReplicaView"]
+__all__ = [
+    "EXIT_CODES",
+    "CheckResult",
+    "ClientView",
+    "ClusterView",
+    "LeaderGaps",
+    "NodeView",
+    "Outcome",
+    "ReplicaView",
+    "RunResult",
+    "Verdict",
+    "tell_story",
+    "terminal_text",
+    "verdict_of",
+]

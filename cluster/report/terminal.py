@@ -1,0 +1,53 @@
+"""A result as people read it in a terminal: the verdict first, the story of what was lost, the command that replays.
+
+Plain text: names such as `[acks-1]` must not be taken for markup, and a pipe must get what a screen gets.
+"""
+
+from __future__ import annotations
+
+from cluster.report.result import CheckResult, RunResult
+
+_TITLES = {"as-expected": "AS EXPECTED", "different": "DIFFERENT", "inconclusive": "INCONCLUSIVE"}
+_MARKS = {"holds": "✔", "violated": "✖", "unknown": "?"}
+_VIOLATIONS_TOLD_MAX = 3
+
+
+def terminal_text(result: RunResult) -> str:
+    """Return the report of one run, a few lines without a final newline."""
+    lines = [_title(result), f"  {_counts(result)}"]
+    lines += [f"  {_check_line(check)}" for check in result.checks]
+    for check in result.checks:
+        if check.outcome == "violated" and not check.is_as_expected:
+            lines += [f"    {check.id}: {violation}" for violation in check.violations[:_VIOLATIONS_TOLD_MAX]]
+            hidden = check.violation_count - _VIOLATIONS_TOLD_MAX
+            if hidden > 0:
+                lines.append(f"    {check.id}: … and {hidden} more")
+    if result.story:
+        lines.append(f"  {result.story}")
+    lines.append(f"  replay: {result.replay}")
+    return "\n".join(lines)
+
+
+def _title(result: RunResult) -> str:
+    violated = any(check.outcome == "violated" and check.is_as_expected for check in result.checks)
+    title = "FAIL-AS-EXPECTED" if result.verdict == "as-expected" and violated else _TITLES[result.verdict]
+    variant = "" if result.variant is None else f" [{result.variant}]"
+    return (
+        f"{title}  {result.scenario}{variant}  seed {result.seed}  "
+        f"{result.target} {result.virtual_s:.1f}s in {result.wall_s:.1f}s"
+    )
+
+
+def _counts(result: RunResult) -> str:
+    counts = f"acked {result.acked} · failed {result.failed} · unknown {result.unknown}"
+    lost = f"lost acked {result.lost} · duplicates {result.duplicates}"
+    leaderless = f"      no leader for {result.leaderless_s:.1f}s" if result.leaderless_s else ""
+    return f"{counts}      {lost}{leaderless}"
+
+
+def _check_line(check: CheckResult) -> str:
+    detail = f" ({check.detail})" if check.detail else ""
+    line = f"{_MARKS[check.outcome]} {check.id}: {check.kind} {check.statement}{detail}"
+    if not check.is_as_expected:
+        return f"{line}  → {check.outcome}, expected {check.expected}"
+    return line if check.outcome == "holds" else f"{line}  → {check.outcome}, as expected"

@@ -1,0 +1,145 @@
+"""The eyes of a run: every trace event goes through here, to the view, the oracles, the checks and whoever waits.
+
+Here: who is told of which event. An event reaches only those that asked for its kind, because a run has hundreds of
+thousands of them. Not here: what they make of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from cluster.base.trace import PhaseBegan, StepEnded, StepFired, Traced
+from cluster.checks import Oracle
+from cluster.report import ClusterView, LeaderGaps
+from cluster.scenario.expressions import Expression, Scope
+from cluster.scenario.plan import Moment
+from cluster.scenario.watches import Watch
+
+TIMED_OUT = "timed-out"
+
+
+class Moments:
+    """When steps fired and ended, by the trace."""
+
+    def __init__(self) -> None:
+        self._fired: dict[str, int] = {}
+        self._ended: dict[str, int] = {}
+
+    def on_event(self, traced: Traced) -> None:
+        """Note the first firing and the first end of a step."""
+        event = traced.event
+        if isinstance(event, StepFired):
+            self._fired.setdefault(event.step, traced.time_us)
+        elif isinstance(event, StepEnded) and event.outcome != TIMED_OUT:
+            self._ended.setdefault(event.step, traced.time_us)
+
+    def time_us(self, moment: Moment) -> int | None:
+        """When a moment was; None when it has not come."""
+        known = (self._ended if moment.is_end else self._fired).get(moment.step)
+        return None if known is None else known + moment.plus_us
+
+
+@dataclass(slots=True)
+class _Waiter:
+    is_true: Callable[[], bool]
+    future: asyncio.Future[None]
+
+
+class Observer:
+    """Takes every event in, in order. `trace` keeps them all, for the story and the report."""
+
+    def __init__(self, view: ClusterView, oracles: Iterable[Oracle], watches: Iterable[Watch], scope: Scope) -> None:
+        self.view = view
+        self.scope = scope
+        self.moments = Moments()
+        self.leader_gaps = LeaderGaps(view)
+        self.trace: list[Traced] = []
+        self.phase = ""
+        self.phases: dict[str, int] = {}
+        self._oracles: dict[str, list[Oracle]] = {}
+        for oracle in oracles:
+            for kind in oracle.kinds:
+                self._oracles.setdefault(kind, []).append(oracle)
+        self._watches = list(watches)
+        self._watches_by_kind: dict[str, list[Watch]] = {}
+        for watch in self._watches:
+            for kind in sorted(watch.expression.kinds):
+                self._watches_by_kind.setdefault(kind, []).append(watch)
+        self._waiters: list[_Waiter] = []
+        self._waiters_by_kind: dict[str, list[_Waiter]] = {}
+
+    @property
+    def needs_samples(self) -> bool:
+        """Whether some check changes with time alone."""
+        return any(watch.expression.is_sampled for watch in self._watches)
+
+    def on_event(self, traced: Traced) -> None:
+        """Take one event in and tell those that asked for its kind."""
+        self.trace.append(traced)
+        kind = traced.event.kind
+        self.view.apply(traced)
+        if self.phase == "faults":
+            self.leader_gaps.on_event(traced)
+        for oracle in self._oracles.get(kind, ()):
+            oracle.on_event(traced)
+        if kind in (StepFired.kind, StepEnded.kind, PhaseBegan.kind):
+            self._on_schedule(traced)
+            return
+        if self.phase == "faults" and kind in self._watches_by_kind:
+            self.scope.now_us = traced.time_us
+            for watch in self._watches_by_kind[kind]:
+                watch.evaluate(self.scope, self.moments)
+        for waiter in self._waiters_by_kind.get(kind, ()):
+            _wake(waiter)
+
+    def sample(self, now_us: int) -> None:
+        """Evaluate what changes with time alone; called every so often."""
+        self.scope.now_us = now_us
+        for watch in self._watches:
+            if watch.expression.is_sampled and self.phase == "faults":
+                watch.evaluate(self.scope, self.moments)
+        for waiter in self._waiters:
+            _wake(waiter)
+
+    async def until(self, expression: Expression, timeout_us: int) -> bool:
+        """Wait until a condition is true; False when that took too long."""
+        self.scope.now_us = self.view.now_us
+        return await self._until(lambda: expression.is_true(self.scope), sorted(expression.kinds), timeout_us)
+
+    async def until_true(self, is_true: Callable[[], bool], kinds: Iterable[str], timeout_us: int) -> bool:
+        """Wait until a predicate that only these kinds of events can change is true; False when it took too long."""
+        return await self._until(is_true, list(kinds), timeout_us)
+
+    async def _until(self, is_true: Callable[[], bool], kinds: list[str], timeout_us: int) -> bool:
+        if is_true():
+            return True
+        waiter = _Waiter(is_true, asyncio.get_running_loop().create_future())
+        lists = [self._waiters, *(self._waiters_by_kind.setdefault(kind, []) for kind in kinds)]
+        for waiters in lists:
+            waiters.append(waiter)
+        try:
+            await asyncio.wait_for(waiter.future, timeout_us / 1e6)
+        except TimeoutError:
+            return False
+        finally:
+            for waiters in lists:
+                waiters.remove(waiter)
+        return True
+
+    def _on_schedule(self, traced: Traced) -> None:
+        """A step may open a scope or bind a name: every check is looked at."""
+        self.moments.on_event(traced)
+        self.scope.now_us = traced.time_us
+        if isinstance(traced.event, PhaseBegan):
+            self.phase = traced.event.phase
+            self.phases.setdefault(self.phase, traced.time_us)
+        if self.phase == "faults":
+            for watch in self._watches:
+                watch.evaluate(self.scope, self.moments)
+
+
+def _wake(waiter: _Waiter) -> None:
+    if not waiter.future.done() and waiter.is_true():
+        waiter.future.set_result(None)

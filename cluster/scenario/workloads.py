@@ -1,0 +1,194 @@
+"""Workloads: unmodified aiokafka clients that write and read while the cluster is broken.
+
+Here: producers with values that are unique in a run (`p1-000123`), consumers, and what each was told, as trace events.
+Consumers assign partitions themselves until there are consumer groups. Not here: the reading back (`read_back`).
+
+Three outcomes. **Acked**: the producer was given an offset (or, under acks=0, was not told otherwise). **Failed**: the
+record never left the client, or the broker refused it for what it is. **Unknown**: everything else; a produce that
+timed out, lost its connection or was refused after a retry may be in the log, and the producer's own retries may have
+put it there twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import errors as kafka_errors
+
+from cluster.base.trace import (
+    RecordAcknowledged,
+    RecordConsumed,
+    RecordFailed,
+    RecordSent,
+    RecordUnknown,
+)
+from cluster.lab import ClientHandle, Target
+from cluster.scenario.client_configs import client_arguments
+from cluster.scenario.schema import Client
+
+REQUEST_TIMEOUT_MS = {"kafka": 10_000, "fast": 2_000}
+"""aiokafka has one timeout for a request, a connection attempt and a delivery, where Java has 30, 10 and 120 s."""
+
+RETRY_BACKOFF_MS = 100
+CONNECT_RETRY_S = 0.5
+POLL_MS = 500
+
+REFUSED = (
+    kafka_errors.InvalidTopicError,
+    kafka_errors.InvalidRequiredAcksError,
+    kafka_errors.MessageSizeTooLargeError,
+    kafka_errors.RecordListTooLargeError,
+    kafka_errors.TopicAuthorizationFailedError,
+    kafka_errors.UnsupportedVersionError,
+)
+"""Answers that say that no attempt, this or an earlier one, can have stored the record."""
+
+
+class Workloads:
+    """The clients of one run: started together, told to stop together."""
+
+    def __init__(self, target: Target, clients: dict[str, Client]) -> None:
+        self._target = target
+        self._clients = clients
+        self._partitions = {topic.name: topic.partitions for topic in target.spec.topics}
+        self._handles: list[ClientHandle] = []
+        self._stopping = False
+
+    def start(self) -> None:
+        """Spawn every client."""
+        for name, client in self._clients.items():
+            run = self._produce if client.produce is not None else self._consume
+            self._handles.append(self._target.spawn_client(name, partial(run, name, client)))
+
+    def stop_sending(self) -> None:
+        """Let every client finish what it has begun and begin nothing more."""
+        self._stopping = True
+
+    async def finish(self, timeout_s: float) -> None:
+        """Wait until all have been told what became of their records; cancel who takes too long."""
+        for handle in self._handles:
+            try:
+                await asyncio.wait_for(handle.wait(), timeout_s)
+            except TimeoutError:
+                await handle.stop()
+
+    # --- producers ---------------------------------------------------------------------------------
+
+    async def _produce(self, name: str, client: Client) -> None:
+        producer = make_producer(self._target, name, client)
+        if not await self._connected(producer):
+            return
+        topic = client.topic
+        interval_s = 1.0 / client.rate
+        loop = asyncio.get_running_loop()
+        due_s = loop.time()
+        number = 0
+        try:
+            while not self._stopping:
+                # The partition is always given: aiokafka's own partitioner draws from the global dice.
+                partition = number % self._partitions[topic] if client.partition is None else client.partition
+                await self._send(producer, name, topic, partition, f"{name}-{number:06d}")
+                number += 1
+                # A rate is a ceiling: what a blocked producer missed is not made up for in a burst.
+                due_s = max(due_s + interval_s, loop.time())
+                await asyncio.sleep(due_s - loop.time())
+        finally:
+            await producer.stop()
+
+    async def _send(self, producer: AIOKafkaProducer, name: str, topic: str, partition: int, value: str) -> None:
+        self._target.emit(name, RecordSent(topic, partition, value))
+        try:
+            future = await producer.send(topic, value=value.encode(), partition=partition)
+        except kafka_errors.KafkaError as error:  # it found no room in a batch, so it never left
+            self._target.emit(name, RecordFailed(topic, partition, value, _name(error)))
+            return
+        future.add_done_callback(partial(self._told, name, topic, partition, value))
+
+    def _told(self, name: str, topic: str, partition: int, value: str, future: asyncio.Future[Any]) -> None:
+        """Note what became of a record; runs as a callback of aiokafka's future."""
+        if future.cancelled():
+            self._target.emit(name, RecordUnknown(topic, partition, value, "cancelled"))
+            return
+        error = future.exception()
+        if error is None:
+            metadata = future.result()
+            offset = -1 if metadata is None else metadata.offset
+            self._target.emit(name, RecordAcknowledged(topic, partition, value, offset))
+        elif isinstance(error, REFUSED):
+            self._target.emit(name, RecordFailed(topic, partition, value, _name(error)))
+        else:
+            self._target.emit(name, RecordUnknown(topic, partition, value, _name(error)))
+
+    # --- consumers ---------------------------------------------------------------------------------
+
+    async def _consume(self, name: str, client: Client) -> None:
+        consumer = make_consumer(self._target, name, **client_arguments(client))
+        if not await self._connected(consumer):
+            return
+        wanted = range(self._partitions[client.topic]) if client.partition is None else [client.partition]
+        try:
+            consumer.assign([TopicPartition(client.topic, partition) for partition in wanted])
+            while not self._stopping:
+                try:
+                    polled = await consumer.getmany(timeout_ms=POLL_MS)
+                except kafka_errors.KafkaError:
+                    await asyncio.sleep(CONNECT_RETRY_S)
+                    continue
+                for partition in sorted(polled):
+                    for record in polled[partition]:
+                        event = RecordConsumed(record.topic, record.partition, record.offset, text_of(record.value))
+                        self._target.emit(name, event)
+        finally:
+            await consumer.stop()
+
+    async def _connected(self, client: AIOKafkaProducer | AIOKafkaConsumer) -> bool:
+        """Start a client, however long the cluster cannot be reached; False when the run ended first."""
+        while not self._stopping:
+            try:
+                await client.start()
+            except kafka_errors.KafkaError:
+                await asyncio.sleep(CONNECT_RETRY_S)
+            else:
+                return True
+        await client.stop()
+        return False
+
+
+def make_producer(target: Target, name: str, client: Client) -> AIOKafkaProducer:
+    """Return a producer that is not started. Idempotence is off unless it is configured."""
+    defaults = {
+        "linger_ms": 0,
+        "enable_idempotence": False,
+        "request_timeout_ms": REQUEST_TIMEOUT_MS[target.spec.profile],
+        "retry_backoff_ms": RETRY_BACKOFF_MS,
+    }
+    arguments = {**defaults, **client_arguments(client)}
+    return AIOKafkaProducer(bootstrap_servers=target.bootstrap, client_id=name, acks=client.acks, **arguments)
+
+
+def make_consumer(target: Target, name: str, **configs: Any) -> AIOKafkaConsumer:
+    """Return a consumer that is not started and belongs to no group."""
+    defaults = {
+        "auto_offset_reset": "earliest",
+        "request_timeout_ms": max(REQUEST_TIMEOUT_MS[target.spec.profile], 5_000),
+        "retry_backoff_ms": RETRY_BACKOFF_MS,
+    }
+    return AIOKafkaConsumer(
+        bootstrap_servers=target.bootstrap,
+        client_id=name,
+        group_id=None,
+        enable_auto_commit=False,
+        **{**defaults, **configs},
+    )
+
+
+def text_of(value: bytes | None) -> str:
+    """Return a record's value as text; what is no UTF-8 is escaped."""
+    return "" if value is None else value.decode("utf-8", "backslashreplace")
+
+
+def _name(error: BaseException) -> str:
+    return type(error).__name__
