@@ -19,11 +19,11 @@ from cluster.runtime.sim.machines import Process
 from cluster.runtime.sim.network import End, Network
 from cluster.runtime.sim.rpc_call import Method, SimCall
 
-CONNECT_TIMEOUT_S = 20.0
-"""How long one attempt to connect may take (gRPC's default)."""
+CONNECT_TIMEOUT_S = 5.0
+"""How long one attempt to connect may take; gRPC's own default of 20 s is too patient for nodes of one cluster."""
 
-BACKOFF_S_MIN = 0.1
-BACKOFF_S_MAX = 1.0
+BACKOFF_S_MIN = 0.05
+BACKOFF_S_MAX = 0.5
 BACKOFF_FACTOR = 1.6
 BACKOFF_JITTER = 0.2
 """Pauses between attempts: gRPC's algorithm, with the shorter times that nodes of one cluster ask for."""

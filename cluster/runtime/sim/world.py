@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import grpc.aio
 
 from cluster.base.ids import NodeId
+from cluster.base.ports import Clock, Disk, Rng, Tracer
 from cluster.runtime.sim.loop import SimLoop
 from cluster.runtime.sim.patches import EPOCH_S
 from cluster.runtime.sim.recording import SimTracer
@@ -48,10 +49,10 @@ class SimWorld:
         self._process = process
         self._seed = f"{simulation.seed}/node/{process.name}/{process.number}"
         self._channels_opened = 0
-        self.clock = SimClock(simulation.loop)
-        self.disk = process.machine.disk
-        self.rng = Random(self._seed)
-        self.tracer = SimTracer(simulation.trace, process.name, enabled=simulation.is_tracing)
+        self.clock: Clock = SimClock(simulation.loop)
+        self.disk: Disk = process.machine.disk
+        self.rng: Rng = Random(self._seed)
+        self.tracer: Tracer = SimTracer(simulation.trace, process.name, enabled=simulation.is_tracing)
 
     def channel(self, peer: NodeId, host: str, port: int) -> grpc.aio.Channel:
         """Open a channel to a machine by its name; link rules go by that name."""
