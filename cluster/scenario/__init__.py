@@ -1,1 +1,29 @@
-"""(room under construction)"""
+"""The scenario language and its runner: one cluster, some clients, one fault schedule, and what must be seen.
+
+The face: read a document, make plans of it, run a plan in a world. Importing it loads aiokafka.
+"""
+
+from cluster.scenario.document import Document, read_document
+from cluster.scenario.errors import ScenarioError
+from cluster.scenario.plan import Plan
+from cluster.scenario.planner import make_all_plans, make_plan
+from cluster.scenario.runner import Run, run_plan
+from cluster.scenario.schema import Scenario, check_schema
+from cluster.scenario.worlds import World, run_in, run_in_simulation, run_on_processes
+
+__all__ = [
+    "Document",
+    "Plan",
+    "Run",
+    "Scenario",
+    "ScenarioError",
+    "World",
+    "check_schema",
+    "make_all_plans",
+    "make_plan",
+    "read_document",
+    "run_in",
+    "run_in_simulation",
+    "run_on_processes",
+    "run_plan",
+]

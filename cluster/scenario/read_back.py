@@ -80,7 +80,7 @@ class ReadBack:
         async def probe() -> None:
             # Idempotent, so that its own retries are not mistaken for duplicates of the workload.
             configs = {"enable.idempotence": "true"}
-            producer = make_producer(self._target, PROBE, Client(produce=PROBE, acks="all", config=configs))
+            producer = make_producer(self._target, PROBE, Client(produce=PROBE, partition=None, config=configs))
             try:
                 await _started(producer)
                 for partition in self._partitions:

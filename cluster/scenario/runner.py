@@ -112,7 +112,9 @@ class _Runner:
     async def _break_it(self) -> None:
         """The phase of faults: workloads run, steps fire, conditions are sampled."""
         self._phase("faults")
-        schedule = Schedule(self._plan.steps, self._target, self._observer, self._faults, self._bindings, self._seed)
+        schedule = Schedule(
+            self._plan.steps, self._target, self._observer, self._faults, bindings=self._bindings, seed=self._seed
+        )
         end_us = self._target.now_us() + self._plan.scenario.duration
         self._workloads.start()
         schedule.begin()
@@ -139,11 +141,12 @@ class _Runner:
 
     def _judge(self, evidence: Evidence, ailment: str) -> RunResult:
         for oracle in self._oracles.values():
-            oracle.at_end(evidence)
+            if evidence.read_back or not oracle.needs_read_back:
+                oracle.at_end(evidence)
         phases = self._observer.phases
         judge = Judge(self._observer.moments, phases["faults"], phases["heal"], evidence.read_back)
         totals = {
-            "lost": self._oracles["no-lost-acks"].count if evidence.read_back else 0,
+            "lost": self._oracles["no-lost-acks"].count,
             "duplicates": self._oracles["no-duplicates"].count,
         }
         checks = tuple(self._judge_one(judge, check, totals) for check in self._plan.checks)

@@ -45,6 +45,7 @@ class Schedule:
         target: Target,
         observer: Observer,
         faults: FaultTable,
+        *,
         bindings: dict[str, tuple[str, ...]],
         seed: int,
     ) -> None:

@@ -27,13 +27,13 @@ class Judge:
 
     def of_oracle(self, check: PlannedCheck, oracle: Oracle) -> CheckResult:
         """Judge an invariant on what its oracle found, within the check's scope."""
+        if oracle.needs_read_back and not self.read_back:
+            return _result(check, "unknown", "not everything could be read back")
         violations = [violation for violation in oracle.violations if self._in_scope(check, violation)]
         count = len(violations) if check.moments else oracle.count
         messages = tuple(f"{violation.message} [{self._when(violation.time_us)}]" for violation in violations)
         if count:
             return _result(check, "violated", f"{count}: first {messages[0]}", messages, count)
-        if oracle.needs_read_back and not self.read_back:
-            return _result(check, "unknown", "not everything could be read back")
         if missing := self._missing(check):
             return _result(check, "unknown", f"{missing} never came")
         return _result(check, "holds")

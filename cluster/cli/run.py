@@ -1,0 +1,122 @@
+"""`fencepost run`: one scenario to its verdict, with its variants, on a simulated or a real cluster.
+
+Exit codes: 0 every verdict as expected, 1 one differs, 2 a bad scenario, 3 inconclusive, 4 could not start.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from cluster.report import RunResult
+    from cluster.scenario import Plan, Run
+
+USAGE = 2
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("run")(run)
+
+
+def run(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A scenario.")],
+    *,
+    on: Annotated[Literal["sim", "local"], typer.Option(help="Simulation, or processes of this machine.")] = "sim",
+    seed: Annotated[int | None, typer.Option(help="What chance is drawn from; the scenario's own when absent.")] = None,
+    variant: Annotated[str | None, typer.Option(help="Run one variant.")] = None,
+    all_variants: Annotated[bool, typer.Option("--all-variants", help="The scenario, then every variant.")] = False,
+    override: Annotated[
+        list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change one value; slashes in the path.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One object a line.")] = False,
+    report: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep result, events and scenario here.")] = None,
+) -> None:
+    """Run a scenario: faults, then heal, then read everything back; exit 0 if all came out as expected."""
+    from cluster.report import EXIT_CODES, terminal_text
+    from cluster.scenario import ScenarioError, make_all_plans, make_plan, run_in
+
+    _prepare(on)
+    overrides = tuple(override or ())
+    try:
+        document = load(file)
+        if all_variants:
+            plans: Sequence[Plan] = make_all_plans(document, overrides)
+        else:
+            plans = (make_plan(document, variant, overrides),)
+        code = 0
+        for plan in plans:
+            chosen = plan.scenario.seed if seed is None else seed
+            done = run_in(on, plan, chosen, _replay(file, on, chosen, plan.variant, overrides))
+            print(json.dumps(done.result.to_json()) if as_json else terminal_text(done.result), flush=True)
+            if report is not None:
+                _keep(report, plan, done)
+            code = _worse(code, EXIT_CODES[done.result.verdict])
+    except ScenarioError as error:
+        complain(file, error.problems)
+    raise typer.Exit(code)
+
+
+def load(file: Path) -> dict[str, object]:
+    """Read a scenario's document. Raises ScenarioError when there is none."""
+    from cluster.scenario import ScenarioError, read_document
+
+    try:
+        return read_document(file.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise ScenarioError([f"cannot be read: {error}"]) from None
+
+
+def complain(file: Path, problems: Sequence[str]) -> None:
+    """Say what is wrong with a scenario and exit with the usage code."""
+    for problem in problems:
+        typer.echo(f"{file}: {problem}", err=True)
+    raise typer.Exit(USAGE)
+
+
+def quiet_clients() -> None:
+    """Silence the clients' own logs: lost connections are the point of the exercise."""
+    import logging
+
+    for name in ("aiokafka", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
+def _prepare(on: str) -> None:
+    quiet_clients()
+    if on == "sim":
+        from cluster.runtime.sim import ensure_reproducible
+
+        ensure_reproducible()
+
+
+def _replay(file: Path, on: str, seed: int, variant: str | None, overrides: Sequence[str]) -> str:
+    words = ["fencepost", "run", str(file), "--on", on, "--seed", str(seed)]
+    words += [] if variant is None else ["--variant", variant]
+    for override in overrides:
+        words += ["--set", override]
+    return shlex.join(words)
+
+
+def _keep(directory: Path, plan: Plan, done: Run) -> None:
+    """Write the resolved scenario, every event and the result; a variant has a directory of its own."""
+    result: RunResult = done.result
+    place = directory / (result.variant or result.scenario)
+    place.mkdir(parents=True, exist_ok=True)
+    resolved = plan.scenario.model_dump(by_alias=True, exclude_none=True)
+    (place / "scenario.json").write_text(json.dumps(resolved, indent=2) + "\n")
+    (place / "result.json").write_text(json.dumps(result.to_json(), indent=2) + "\n")
+    with (place / "events.jsonl").open("w") as events:
+        for traced in done.trace:
+            events.write(json.dumps(traced.to_json()) + "\n")
+
+
+def _worse(one: int, other: int) -> int:
+    """A verdict that differs outweighs an inconclusive one, which outweighs none."""
+    return max(one, other, key=lambda code: {0: 0, 3: 1, 1: 2}[code])
