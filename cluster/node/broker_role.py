@@ -31,9 +31,8 @@ class BrokerRole:
         self.follower = MetadataFollower(config, world, configs, self.client)
         self.lifecycle = BrokerLifecycle(config, world, configs, self.client, self.follower)
         self.replicas = Replicas(config.node_id, world.disk, configs, world.tracer)
-        self._clock = world.clock
         self._replication = ReplicationShell(
-            config, world, configs, self.replicas, self.client, lambda: self.lifecycle.broker_epoch
+            config, world, configs, self.replicas, self.client, broker_epoch=lambda: self.lifecycle.broker_epoch
         )
         self._context = BrokerContext(
             node_id=config.node_id,
@@ -76,6 +75,5 @@ class BrokerRole:
         await self.client.close()
 
     def _on_delta(self, delta: MetadataDelta) -> None:
-        self.replicas.apply(delta, self._clock.monotonic_ms(), self._clock.wall_ms())
         self._replication.on_delta(delta)
         self._context.image_changed()
