@@ -66,11 +66,8 @@ class Follower:
 
     def on_synced(self) -> None:
         """Answer for the entries that waited for the disk: for a part of them when more were written meanwhile."""
-        contact_round = self._round_unacknowledged
-        if contact_round is not None:
-            self._acknowledge(contact_round)
-            if self._state.log.stable_index < self._agreed_index:
-                self._round_unacknowledged = contact_round
+        if self._round_unacknowledged is not None:
+            self._acknowledge(self._round_unacknowledged)
 
     def _note_leader(self, source: NodeId, now_ms: int) -> None:
         assert self.leader_id in (NO_NODE, source), "one leader in a term"
@@ -81,7 +78,7 @@ class Follower:
     def _acknowledge(self, contact_round: int) -> None:
         """Claim no more than what this leader is known to have, and what the disk is known to hold."""
         state = self._state
-        self._round_unacknowledged = None
         self._agreed_index = max(self._agreed_index, state.commit_index)
         match_index = min(self._agreed_index, state.log.stable_index)
+        self._round_unacknowledged = contact_round if match_index < self._agreed_index else None
         state.send(self.leader_id, AppendEntriesReply(True, match_index, 0, 0, 0, contact_round))

@@ -50,8 +50,6 @@ class Progress:
 
     def accepted(self, match_index: int) -> bool:
         """Take a success. Whether the follower is further than was known."""
-        if self.pace is Pace.PROBE:
-            self.probe_sent = False
         while self._in_flight and self._in_flight[0] <= match_index:
             self._in_flight.popleft()
         advanced = match_index > self.match_index
@@ -61,6 +59,8 @@ class Progress:
         installed = self.pace is Pace.SNAPSHOT and self.match_index >= self.snapshot_index
         if agreed or installed:
             self._enter(Pace.REPLICATE, self.match_index + 1)
+        # A success that teaches nothing (the follower's disk is behind) leaves a probe open until the next heartbeat:
+        # to repeat it at once would make two voters talk in circles.
         return advanced
 
     def refused(self, reject_index: int, retry_index: int) -> bool:
