@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import sys
 from types import ModuleType
 
@@ -36,16 +37,11 @@ _MODULES = {"break": "break_"}  # a keyword cannot be imported by name
 def main() -> None:
     """Run the command line and exit."""
     arguments = sys.argv[1:]
-    if arguments[:1] == ["up"] and not {"--help", "-h"} & {*arguments}:
-        _start_zygote_early()
-    sys.exit(_run(arguments))
-
-
-def _start_zygote_early() -> None:
-    """Let the nodes' code load in another process while this one still loads its own."""
-    early = importlib.util.find_spec("cluster.cli.early")
-    if early is not None:
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # or it chats about peers that went away
+    if arguments[:1] == ["up"] and not {"--help", "-d", "--detach"} & {*arguments}:
+        # The nodes' code loads in another process while this one still loads its own.
         importlib.import_module("cluster.cli.early").start()
+    sys.exit(_run(arguments))
 
 
 def _run(arguments: list[str]) -> int:

@@ -63,8 +63,14 @@ class Zygote:
                 self._bury()
             if orders in readable and not self._obey():
                 break
+        self._end_all()
+
+    def _end_all(self) -> None:
+        """Kill the nodes and wait for their ends: who waits for the zygote's end has waited for theirs."""
         for pid in self._children:
             os.kill(pid, signal.SIGKILL)
+        for pid in self._children:
+            os.waitpid(pid, 0)
 
     def _obey(self) -> bool:
         """Take what the launcher has sent. Returns False when it has closed."""
@@ -143,7 +149,7 @@ def main() -> None:
     descriptor, parent, factory = sys.argv[1:]
     die_with_parent(int(parent))
     os.setsid()  # Ctrl-C at the terminal is the launcher's business
-    name_process("fencepost-zygote")
+    name_process("fencepost-nodes")
     tune_memory()
     allow_many_files()
     # The launcher may go at any time; the kernel ends the nodes with this process.

@@ -37,6 +37,7 @@ def _environment() -> dict[str, str]:
     if environment.pop("PYTHONDONTWRITEBYTECODE", ""):
         cache = Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         environment.setdefault("PYTHONPYCACHEPREFIX", str(cache / "fencepost" / "pycache"))
+    environment.setdefault("GRPC_VERBOSITY", "ERROR")  # or it chats about peers that went away
     # The node's code must be the launcher's, also when that was found through sys.path alone.
     root = str(Path(__file__).resolve().parents[3])
     path = environment.get("PYTHONPATH", "")

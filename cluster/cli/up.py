@@ -1,0 +1,179 @@
+"""`fencepost up`: start a cluster, say where it is, and stay until Ctrl-C, or detach.
+
+The nodes' code was begun to load before this file was (`early`). Detached, a child of this process becomes the
+supervisor, and this process waits until the cluster is ready.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cluster.cli import early
+from cluster.cli.options import DEFAULT, JsonOption, NameOption, properties
+from cluster.cli.show import say, show_json
+from cluster.lab import USAGE, ClusterSpec, LabError, TopicSpec, numbered_cluster
+from cluster.lab.home import SUPERVISOR_LOG, cluster_home
+
+_REPLICATION_FACTOR = 3
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("up")(up)
+
+
+def up(
+    *,
+    brokers: Annotated[int, typer.Option("-n", "--brokers", help="How many brokers.")] = 3,
+    controllers: Annotated[
+        int | None, typer.Option("-c", "--controllers", help="How many controllers; 3, or all brokers up to 3.")
+    ] = None,
+    combined: Annotated[bool, typer.Option("--combined", help="Brokers are the controllers as well.")] = False,
+    port: Annotated[
+        int, typer.Option("--port", help="The first broker's port, the others follow; 0: any free.")
+    ] = 9092,
+    name: NameOption = DEFAULT,
+    data_dir: Annotated[Path | None, typer.Option("--data-dir", help="Where the nodes keep their data.")] = None,
+    profile: Annotated[str, typer.Option("--profile", help="Timeouts: kafka (real) or fast (a tenth).")] = "kafka",
+    topic: Annotated[
+        list[str] | None, typer.Option("--topic", help="name:partitions:replication-factor; repeatable.")
+    ] = None,
+    config: Annotated[list[str] | None, typer.Option("--config", help="A broker config, name=value.")] = None,
+    trace: Annotated[bool, typer.Option("--trace", help="Each node writes what it does to trace.jsonl.")] = False,
+    detach: Annotated[bool, typer.Option("-d", "--detach", help="Return when the cluster is ready.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Start a cluster; it is ready when it accepts acks=all."""
+    spec = _spec(
+        brokers=brokers,
+        controllers=controllers,
+        combined=combined,
+        profile=profile,
+        topics=topic or [],
+        configs=config or [],
+    )
+    start = _Start(name, spec, data_dir, port, trace)
+    if detach:
+        _run_detached(start, as_json)
+        return
+    _run(start, lambda ready: _announce(ready, as_json, attached=True))
+    say("Stopped; the data is kept.")
+
+
+def _spec(
+    *, brokers: int, controllers: int | None, combined: bool, profile: str, topics: list[str], configs: list[str]
+) -> ClusterSpec:
+    if profile not in ("kafka", "fast"):
+        raise LabError(f"{profile!r} is not a profile.", "Choose --profile kafka or --profile fast.", USAGE)
+    quorum = controllers if controllers is not None else min(3, brokers) if combined else 3
+    # Kafka's own default is one replica, which would leave nothing to see when a broker goes.
+    replicated = {"default.replication.factor": str(min(_REPLICATION_FACTOR, max(1, brokers)))}
+    spec = replace(
+        numbered_cluster(brokers, quorum, combined=combined),
+        profile=profile,
+        properties={**replicated, **properties(configs, "--config")},
+        topics=tuple(TopicSpec.parse(text) for text in topics),
+    )
+    spec.check()
+    return spec
+
+
+class _Start:
+    """What `_run` needs, read from the command line."""
+
+    def __init__(self, name: str, spec: ClusterSpec, data: Path | None, port: int, trace: bool) -> None:
+        self.name = name
+        self.spec = spec
+        self.data = None if data is None else data.absolute()
+        self.port = port
+        self.trace = trace
+
+
+def _run(start: _Start, on_ready: Callable[[dict[str, Any]], None]) -> None:
+    """Be the supervisor until the cluster ends."""
+    import asyncio
+
+    from cluster.lab.supervisor import Supervisor
+
+    async def supervise() -> None:
+        supervisor = Supervisor(
+            start.name,
+            start.spec,
+            data_directory=start.data,
+            kafka_port=start.port,
+            trace=start.trace,
+            zygote=early.take(),
+        )
+        await supervisor.run(on_ready)
+
+    asyncio.run(supervise())
+
+
+def _announce(ready: dict[str, Any], as_json: bool, *, attached: bool) -> None:
+    if as_json:
+        show_json(ready)
+    else:
+        nodes = ", ".join(node["name"] for node in ready["nodes"])
+        say(f"Cluster {ready['name']} is ready after {ready['started_in_s']:.2f} s: {nodes}")
+        typer.echo(f"export BOOTSTRAP_SERVERS={ready['bootstrap']}")
+        say("Ctrl-C stops it." if attached else f"Stop it with: fencepost down{_named(ready['name'])}")
+    sys.stdout.flush()
+
+
+def _named(name: str) -> str:
+    return "" if name == DEFAULT else f" --name {name}"
+
+
+def _run_detached(start: _Start, as_json: bool) -> None:
+    """Fork the supervisor and wait until it is ready or has failed. Raises LabError, with the supervisor's words."""
+    directory = cluster_home(start.name)
+    directory.mkdir(parents=True, exist_ok=True)
+    outcome_out, outcome_in = os.pipe()
+    if os.fork() == 0:
+        os.close(outcome_out)
+        _become_daemon(start, outcome_in, directory / SUPERVISOR_LOG)
+    os.close(outcome_in)
+    with os.fdopen(outcome_out) as outcome:
+        text = outcome.readline()
+    if not text:
+        raise LabError("The supervisor died before it was ready.", f"See {directory / SUPERVISOR_LOG}.")
+    row = json.loads(text)
+    if "cause" in row:
+        raise LabError(row["cause"], row["remedy"], row["exit_code"])
+    _announce(row, as_json, attached=False)
+
+
+def _become_daemon(start: _Start, outcome_in: int, log: Path) -> None:
+    """Run the supervisor in a session of its own; never returns."""
+    code = 1
+    try:
+        os.setsid()
+        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.dup2(descriptor, 1)
+        os.dup2(descriptor, 2)
+
+        def tell(row: dict[str, Any]) -> None:
+            os.write(outcome_in, json.dumps(row).encode() + b"\n")
+            os.close(outcome_in)
+
+        try:
+            _run(start, tell)
+            code = 0
+        except LabError as error:
+            say(f"{error.cause}\n{error.remedy}")
+            code = error.exit_code
+            tell({"cause": error.cause, "remedy": error.remedy, "exit_code": error.exit_code})
+    except OSError as error:  # the outcome was told before, or nobody is there to read it
+        say(str(error))
+    finally:
+        os._exit(code)

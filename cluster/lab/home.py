@@ -1,0 +1,32 @@
+"""Where the lab keeps its clusters: one directory for each name, with the socket on which its supervisor listens."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from cluster.lab.errors import USAGE, LabError
+
+DEFAULT_NAME = "default"
+SOCKET_FILE = "control.sock"
+SUPERVISOR_LOG = "supervisor.log"
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+def home() -> Path:
+    """Return the directory of all clusters: `~/.fencepost`, or what FENCEPOST_HOME says."""
+    return Path(os.environ.get("FENCEPOST_HOME") or Path.home() / ".fencepost")
+
+
+def cluster_home(name: str) -> Path:
+    """Return the directory of one cluster. Raises LabError (usage) for a name that is no directory's."""
+    if not _NAME.fullmatch(name):
+        raise LabError(f"{name!r} is not a name for a cluster.", "Use letters, digits, dots, dashes.", USAGE)
+    return home() / name
+
+
+def cluster_names() -> list[str]:
+    """Return the names of all clusters that ever were, sorted; a running one has a supervisor on its socket."""
+    return sorted(entry.parent.name for entry in home().glob(f"*/{SOCKET_FILE}"))
