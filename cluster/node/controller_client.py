@@ -7,7 +7,7 @@ the stream of metadata (`metadata_follower`), which shares the belief.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc.aio
 
@@ -17,7 +17,10 @@ from cluster.base.ids import NO_NODE, NodeId
 from cluster.node.config import NodeConfig, Voter
 from cluster.node.world import World
 from cluster.rpc.controller_pb2 import Status
-from cluster.rpc.controller_pb2_grpc import ControllerAsyncStub, ControllerStub
+from cluster.rpc.controller_pb2_grpc import ControllerStub
+
+if TYPE_CHECKING:  # the stub's asyncio face exists for type checkers only
+    from cluster.rpc.controller_pb2_grpc import ControllerAsyncStub
 
 _BACKOFF_MS_MIN = 10
 _BACKOFF_MS_MAX = 100
