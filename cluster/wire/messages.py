@@ -55,12 +55,15 @@ def encode_response(api_key: int, version: int, response: Fields) -> bytes:
     message_class = load_response_schema(api_key, version)
     is_newest = version == version_range(api_key)[1]
     buffer = BytesIO()
-    entity_writer(message_class)(buffer, _compose(message_class, response, is_newest))
+    entity_writer(message_class)(buffer, compose(message_class, response, is_newest))
     return buffer.getvalue()
 
 
-def _compose(message_class: Any, values: Fields, is_newest: bool) -> Any:
-    """Build kio's object, leaving out what this version does not have and filling in what was not given."""
+def compose(message_class: Any, values: Fields, is_newest: bool) -> Any:
+    """Build kio's object, leaving out what this version does not have and filling in what was not given.
+
+    `is_newest` says that the version has all fields there are, so that an unknown one is a mistake.
+    """
     shape = _shape_of(message_class)
     given: dict[str, Any] = {}
     for name, (part_class, default) in shape.items():
@@ -76,8 +79,8 @@ def _compose(message_class: Any, values: Fields, is_newest: bool) -> Any:
 def _value(part_class: type[Any] | None, value: Any, is_newest: bool) -> Any:
     if part_class is not None and value is not None:
         if isinstance(value, Mapping):
-            return _compose(part_class, value, is_newest)
-        return tuple([_compose(part_class, part, is_newest) for part in value])
+            return compose(part_class, value, is_newest)
+        return tuple([compose(part_class, part, is_newest) for part in value])
     if isinstance(value, ErrorCode):
         return KioErrorCode(value.value)
     return value
