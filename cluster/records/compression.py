@@ -31,6 +31,13 @@ _XERIAL_MAGIC = b"\x82SNAPPY\x00"
 _XERIAL_HEADER = _XERIAL_MAGIC + b"\x00\x00\x00\x01" * 2
 _XERIAL_BLOCK_BYTES = 32 * 1024
 
+# Java's lz4 reader refuses blocks that refer to earlier ones, which is all that the library's frames have. So a
+# frame is put together here: magic, flags (version 1, independent blocks), 64 KiB blocks, checksum of those two.
+_LZ4_HEADER = b"\x04\x22\x4d\x18\x60\x40\x82"
+_LZ4_BLOCK_BYTES = 64 * 1024
+_LZ4_IS_PLAIN = 1 << 31
+_LZ4_END = bytes(4)
+
 
 def compress(codec: int, plain: Buffer) -> bytes:
     """Return `plain` in the codec's format. Raises KafkaError(UNSUPPORTED_COMPRESSION_TYPE) for an unknown codec."""
@@ -65,6 +72,18 @@ def _compress_snappy(plain: Buffer) -> bytes:
     return bytes(packed)
 
 
+def _compress_lz4(plain: Buffer) -> bytes:
+    packed = bytearray(_LZ4_HEADER)
+    for start in range(0, len(plain), _LZ4_BLOCK_BYTES):
+        block = bytes(plain[start : start + _LZ4_BLOCK_BYTES])
+        smaller = bytes(cramjam.lz4.compress_block(block, store_size=False))
+        is_plain = len(smaller) >= len(block)
+        content = block if is_plain else smaller
+        packed += (len(content) | (_LZ4_IS_PLAIN if is_plain else 0)).to_bytes(4, "little")
+        packed += content
+    return bytes(packed + _LZ4_END)
+
+
 def _decompress_snappy(packed: Buffer) -> bytes:
     if bytes(packed[: len(_XERIAL_MAGIC)]) != _XERIAL_MAGIC:
         return bytes(cramjam.snappy.decompress_raw(packed))
@@ -83,7 +102,7 @@ def _decompress_snappy(packed: Buffer) -> bytes:
 _COMPRESSORS: dict[int, Callable[[Buffer], bytes]] = {
     Compression.GZIP: lambda plain: bytes(cramjam.gzip.compress(plain)),
     Compression.SNAPPY: _compress_snappy,
-    Compression.LZ4: lambda plain: bytes(cramjam.lz4.compress(plain)),
+    Compression.LZ4: _compress_lz4,
     Compression.ZSTD: lambda plain: bytes(cramjam.zstd.compress(plain)),
 }
 

@@ -58,13 +58,14 @@ class LeaderEpochs:
         kept = [entry for entry in self._entries if entry.epoch < epoch and entry.start_offset < start_offset]
         self._change([*kept, EpochStart(epoch, start_offset)])
 
-    def rebuild_from(self, offset: int, starts: list[EpochStart]) -> None:
-        """Replace what is known about `offset` and later by what the batches there say."""
-        kept = [entry for entry in self._entries if entry.start_offset < offset]
-        for start in starts:
-            if not kept or start.epoch > kept[-1].epoch:
-                kept.append(start)
-        self._change(kept)
+    def rebuild(self, start_offset: int, end_offset: int, starts: list[EpochStart]) -> None:
+        """Replace what is known about the offsets in [start, end) by what the batches there say."""
+        entries = [entry for entry in self._entries if entry.start_offset < start_offset]
+        later = [entry for entry in self._entries if entry.start_offset >= end_offset]
+        for entry in (*starts, *later):
+            if not entries or entry.epoch > entries[-1].epoch:
+                entries.append(entry)
+        self._change(entries)
 
     def truncate_from_end(self, end_offset: int) -> None:
         """Forget epochs that begin at `end_offset` or later: their records are gone."""

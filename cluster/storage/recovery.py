@@ -92,7 +92,7 @@ def _load_segments(
         if segment.load() and segment.next_offset <= trusted_offset:
             continue
         starts, is_whole = segment.recover(epochs.epoch_at(base_offset - 1))
-        epochs.rebuild_from(base_offset, starts)
+        epochs.rebuild(base_offset, segment.next_offset, starts)
     for segment in segments[:-1]:
         segment.write_indexes(is_final=True)
     return segments

@@ -74,6 +74,15 @@ def test_what_aiokafka_builds_is_read(codec: Compression) -> None:
     ]
 
 
+def test_lz4_frames_have_independent_blocks_as_javas_reader_demands() -> None:
+    noise = b"".join(number.to_bytes(8, "little") for number in range(0, 2**63, 2**63 // 20_011))
+    for plain in (b"", b"short", b"a" * 200_000, noise):
+        frame = compress(Compression.LZ4, plain)
+        assert frame[:7] == bytes.fromhex("04224d18604082")
+        assert decompress(Compression.LZ4, frame) == plain
+        assert len(frame) <= len(plain) + 11 + 4 * (len(plain) // 65536 + 1)
+
+
 def test_snappy_is_read_raw_as_librdkafka_writes_it_and_framed_as_java_does() -> None:
     plain = bytes(range(256)) * 500
     raw = bytes(cramjam.snappy.compress_raw(plain))
