@@ -5,6 +5,7 @@ The face: read a document, make plans of it, run a plan in a world. Importing it
 
 from cluster.scenario.document import Document, read_document
 from cluster.scenario.errors import ScenarioError
+from cluster.scenario.explore import explored
 from cluster.scenario.plan import Plan
 from cluster.scenario.planner import make_all_plans, make_plan
 from cluster.scenario.runner import Run, run_plan
@@ -19,6 +20,7 @@ __all__ = [
     "ScenarioError",
     "World",
     "check_schema",
+    "explored",
     "make_all_plans",
     "make_plan",
     "read_document",

@@ -34,6 +34,7 @@ def run_in(world: World, plan: Plan, seed: int, replay: str) -> Run:
 
 def run_in_simulation(plan: Plan, seed: int, replay: str) -> Run:
     """Run in virtual time. Raises what the simulation raises: a node that died of a bug, a deadlock, a livelock."""
+
     async def main(simulation: Simulation) -> Run:
         return await run_plan(plan, SimTarget(simulation, plan.cluster), seed, replay)
 
@@ -56,6 +57,7 @@ def run_in_simulation(plan: Plan, seed: int, replay: str) -> Run:
 
 def run_on_processes(plan: Plan, seed: int, replay: str) -> Run:
     """Run on processes of this machine, in real time; nothing is left behind."""
+
     async def main() -> Run:
         return await run_plan(plan, LocalTarget(plan.cluster), seed, replay)
 
