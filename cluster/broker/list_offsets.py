@@ -12,6 +12,8 @@ Departures: debugging consumers (replica id -2) may ask only leaders. `timeout_m
 
 from __future__ import annotations
 
+from collections import Counter
+
 from cluster.base.errors import ErrorCode
 from cluster.broker.context import BrokerContext
 from cluster.broker.partitions import find_partition
@@ -28,10 +30,10 @@ def handle(context: BrokerContext, version: int, message: Message) -> Fields:
     """Answer for each partition."""
     isolation_level = getattr(message, "isolation_level", 0)
     named = [(topic.name, part.partition_index) for topic in message.topics for part in topic.partitions]
-    repeated = {name for name in named if named.count(name) > 1} if len(dict.fromkeys(named)) < len(named) else ()
+    times = Counter(named)
 
     def answer(topic: str, part: Message) -> Fields:
-        if (topic, part.partition_index) in repeated:
+        if times[topic, part.partition_index] > 1:
             outcome = OffsetOutcome(ErrorCode.INVALID_REQUEST)
         else:
             outcome = _look_up(context, version, topic, part, isolation_level)

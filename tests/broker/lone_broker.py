@@ -111,11 +111,11 @@ class JumpingLoop(asyncio.SelectorEventLoop):
 
 
 class LoopClock:
-    def __init__(self, loop: JumpingLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
 
     def monotonic_ms(self) -> int:
-        return int(self._loop.now * 1000)
+        return int(self._loop.time() * 1000)
 
     def wall_ms(self) -> int:
         return EPOCH_MS + self.monotonic_ms()
@@ -124,7 +124,7 @@ class LoopClock:
 class LoneWorld:
     tracer = SilentTracer()
 
-    def __init__(self, loop: JumpingLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.clock = LoopClock(loop)
         self.rng = random.Random(1)
 
@@ -246,7 +246,7 @@ def encoded(message: Any) -> bytes:
 class LoneBroker:
     """Broker 1, whose controller decides at once; other brokers exist in the metadata only."""
 
-    def __init__(self, loop: JumpingLoop, properties: dict[str, str] | None = None) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, properties: dict[str, str] | None = None) -> None:
         self.loop = loop
         self.disk = DictionaryDisk()
         self.configs = Configs.of(properties or {})
