@@ -96,7 +96,8 @@ class ReplicaFetcher:
         nudging = asyncio.ensure_future(self._nudge_leader(call))
         try:
             while True:
-                if self._unanswered == 0:
+                # After a nudge one fetch is outstanding already; what moved is acknowledged all the same.
+                if self._unanswered == 0 or self.feed.has_news:
                     await self._send(call)
                 response = await self._receive(call)
                 self._unanswered -= 1
