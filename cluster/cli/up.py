@@ -162,9 +162,12 @@ def _become_daemon(start: _Start, outcome_in: int, log: Path) -> None:
         os.dup2(descriptor, 1)
         os.dup2(descriptor, 2)
 
+        waiting = [outcome_in]  # the first outcome is told; what comes later is in the log
+
         def tell(row: dict[str, Any]) -> None:
-            os.write(outcome_in, json.dumps(row).encode() + b"\n")
-            os.close(outcome_in)
+            while waiting:
+                with os.fdopen(waiting.pop(), "w") as outcome:
+                    outcome.write(json.dumps(row) + "\n")
 
         try:
             _run(start, tell)
@@ -173,7 +176,7 @@ def _become_daemon(start: _Start, outcome_in: int, log: Path) -> None:
             say(f"{error.cause}\n{error.remedy}")
             code = error.exit_code
             tell({"cause": error.cause, "remedy": error.remedy, "exit_code": error.exit_code})
-    except OSError as error:  # the outcome was told before, or nobody is there to read it
+    except OSError as error:  # such as nobody being there any more to read the outcome
         say(str(error))
     finally:
         os._exit(code)

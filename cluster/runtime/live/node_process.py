@@ -39,19 +39,40 @@ NodeFactory = Callable[[NodeConfig, World], RunningNode]
 def run_node(order: NodeOrder, factory: NodeFactory, say_cause: Callable[[str], None]) -> int:
     """Run a node to its end and return the exit code. `say_cause` is told why, when it ends by an error."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
+    logging.getLogger("grpc._cython.cygrpc").addFilter(_is_no_cancellation)
     try:
         with asyncio.Runner() as runner:
             runner.run(_serve(order, factory))
-    except (KafkaError, OSError) as error:
-        cause = error.message if isinstance(error, KafkaError) and error.message else str(error)
+    except BaseException as error:  # noqa: BLE001 - the last frame of a process: nobody else would tell
+        first = _first(error)
+        if not isinstance(first, KafkaError | OSError):
+            traceback.print_exc()
+            say_cause(f"a bug in Fencepost: {first!r}")
+            return CRASHED
+        cause = _cause(first)
         logging.getLogger(__name__).error("%s", cause)
         say_cause(cause)
         return COULD_NOT_START
-    except BaseException as error:  # noqa: BLE001 - the last frame of a process: nobody else would tell
-        traceback.print_exc()
-        say_cause(f"a bug in Fencepost: {error!r}")
-        return CRASHED
     return 0
+
+
+def _is_no_cancellation(record: logging.LogRecord) -> bool:
+    """Drop gRPC's tracebacks of calls that a stopping server cancels: that is how they are meant to end."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+
+def _cause(error: KafkaError | OSError) -> str:
+    if isinstance(error, KafkaError):
+        return error.message or str(error)
+    reason = error.strerror or str(error)
+    return f"{reason}: {error.filename}" if error.filename else reason
+
+
+def _first(error: BaseException) -> BaseException:
+    """Return the first error within the groups that task groups make."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 async def _serve(order: NodeOrder, factory: NodeFactory) -> None:
