@@ -71,6 +71,10 @@ class LeaderEpochs:
         """Forget epochs that begin at `end_offset` or later: their records are gone."""
         self._change([entry for entry in self._entries if entry.start_offset < end_offset])
 
+    def clear(self) -> None:
+        """Forget all epochs."""
+        self._change([])
+
     def truncate_from_start(self, start_offset: int) -> None:
         """Forget epochs that end before `start_offset`; the one that holds it begins there from now on."""
         older = [entry for entry in self._entries if entry.start_offset <= start_offset]

@@ -308,8 +308,10 @@ class Log:
         while self._segments:
             self._drop_active()
         self._begin_segment(offset)
+        self._epochs.clear()
         self._move_log_start(offset)
         self._end_truncation()
+        self.recovery_point = offset  # there is nothing that could be lost
 
     def _drop_active(self) -> None:
         self._segments.pop().delete()

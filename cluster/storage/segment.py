@@ -69,8 +69,8 @@ class Segment:
     # Appending
 
     def has_room(self, headers: Sequence[BatchHeader], size_bytes_max: int, index_bytes_max: int) -> bool:
-        """Whether the batches fit by size, by number of index entries and by offset. An empty one takes all."""
-        if self.size_bytes == 0:
+        """Whether the batches fit by size, number of index entries and offset. Any one batch fits an empty segment."""
+        if self.size_bytes == 0 and len(headers) == 1:
             return True
         size_bytes = sum(header.size_bytes for header in headers)
         return (
