@@ -17,6 +17,9 @@ from cluster.metadata import MetadataImage
 DEFAULT_TIMEOUT_MS = 60_000
 """For requests that name no timeout (Kafka's `request.timeout.ms` of the controller's clients, doubled)."""
 
+_CALL_TIMEOUT_MS_MIN = 1_000
+"""A client that says it will not wait still wants its request carried out."""
+
 _APPLIED_TIMEOUT_MS = 5_000
 
 
@@ -27,7 +30,8 @@ def milliseconds(duration: timedelta) -> int:
 
 async def ask_controller(context: BrokerContext, method: str, request: Any, timeout_ms: int) -> Any:
     """Return the controller's reply. Raises KafkaError when there is none in time, or it refuses the whole request."""
-    reply = await context.controller.call(method, request, timeout_ms=timeout_ms)
+    patience_ms = max(timeout_ms, _CALL_TIMEOUT_MS_MIN)
+    reply = await context.controller.call(method, request, timeout_ms=patience_ms)
     status = reply.status
     if status.error_code != ErrorCode.NONE:
         raise KafkaError(ErrorCode(status.error_code), status.error_message)

@@ -26,7 +26,7 @@ from cluster.broker.context import BrokerContext
 from cluster.broker.deadlines import Deadline
 from cluster.broker.partitions import MOVED, current_leader, endpoints_of, find_partition
 from cluster.broker.request import Request, Slot
-from cluster.replication import Watch
+from cluster.replication import Partition, PartitionRole, Watch
 from cluster.wire import (
     FetchPartition,
     FetchRequest,
@@ -54,7 +54,18 @@ def serve(context: BrokerContext, request: Request, slot: Slot) -> None:
 class _PendingFetch:
     """A fetch that may be waiting (Kafka: `DelayedFetch`)."""
 
-    __slots__ = ("_check_scheduled", "_context", "_deadline", "_is_over", "_message", "_slot", "_version", "_watch")
+    __slots__ = (
+        "_bytes_before",
+        "_check_scheduled",
+        "_context",
+        "_deadline",
+        "_is_over",
+        "_message",
+        "_slot",
+        "_version",
+        "_watch",
+        "_watched",
+    )
 
     def __init__(self, context: BrokerContext, version: int, message: FetchRequest, slot: Slot) -> None:
         self._context = context
@@ -63,6 +74,8 @@ class _PendingFetch:
         self._slot = slot
         self._deadline: Deadline | None = None
         self._watch: Watch | None = None
+        self._watched: list[tuple[Partition, int, PartitionRole]] = []
+        self._bytes_before = 0
         self._check_scheduled = False
         self._is_over = False
 
@@ -72,6 +85,7 @@ class _PendingFetch:
         if reading.is_enough or self._message.max_wait_ms <= 0:
             self._answer(reading)
             return
+        self._note_sizes(reading)
         self._slot.on_abandoned = self._stop_waiting
         self._watch = self._context.replicas.watch(reading.partitions, self._something_moved)
         self._deadline = self._context.deadlines.set(self._message.max_wait_ms, self._time_is_up)
@@ -84,11 +98,28 @@ class _PendingFetch:
 
     def _check(self) -> None:
         self._check_scheduled = False
-        if self._is_over:
+        if self._is_over or self._cannot_be_enough():
             return
         reading = _Reading(self._context, self._version, self._message)
         if reading.is_enough:
             self._answer(reading)
+
+    def _note_sizes(self, reading: _Reading) -> None:
+        found = [self._context.replicas.get(topic_partition) for topic_partition in reading.partitions]
+        self._watched = [(partition, partition.leader_epoch, partition.role) for partition in found if partition]
+        self._bytes_before = sum(partition.log.size_bytes for partition, _, _ in self._watched) - reading.bytes_read
+
+    def _cannot_be_enough(self) -> bool:
+        """Whether the logs have not grown by what is wanted, so that there is no need to read what there is.
+
+        A consumer that wants a megabyte must not have it read anew with every record that comes.
+        """
+        if self._message.min_bytes <= 1:
+            return False
+        if any((partition.leader_epoch, partition.role) != (epoch, role) for partition, epoch, role in self._watched):
+            return False
+        grown = sum(partition.log.size_bytes for partition, _, _ in self._watched) - self._bytes_before
+        return grown < self._message.min_bytes
 
     def _time_is_up(self) -> None:
         self._answer(_Reading(self._context, self._version, self._message))

@@ -69,6 +69,7 @@ class _PendingProduce:
         "_awaited",
         "_context",
         "_deadline",
+        "_has_failed",
         "_is_complete",
         "_next_number",
         "_now_ms",
@@ -88,6 +89,7 @@ class _PendingProduce:
         self._awaited: dict[int, tuple[ProduceResult, Waiter | None]] = {}
         self._next_number = 0
         self._is_complete = False
+        self._has_failed = False
         self._now_ms = context.world.clock.monotonic_ms()
         self._wall_ms = context.world.clock.wall_ms()
         self.acks = acks
@@ -97,7 +99,7 @@ class _PendingProduce:
         """Append one partition's batches and note what has to be awaited before they are acknowledged."""
         partition = find_partition(self._context, key, result.partition)
         if isinstance(partition, ErrorCode):
-            result.error = partition
+            result.error, self._has_failed = partition, True
             return
         if records is None:
             result.error, result.error_message = ErrorCode.INVALID_RECORD, "the records are null"
@@ -109,6 +111,7 @@ class _PendingProduce:
         result.log_append_time_ms = outcome.log_append_time_ms
         result.log_start_offset = outcome.log_start_offset
         if outcome.error is not ErrorCode.NONE:
+            self._has_failed = True
             return
         if self.acks == ACKS_ALL:
             self._wait_for_commit(partition, outcome.required_offset, result)
@@ -122,6 +125,7 @@ class _PendingProduce:
         def called(error: ErrorCode) -> None:
             if error is not ErrorCode.NONE:
                 result.error = error
+                self._has_failed = True
             self._happened(number)
 
         waiter = partition.when_committed(required_offset, called)
@@ -179,7 +183,7 @@ class _PendingProduce:
         if self._deadline is not None:
             self._deadline.cancel()
         endpoints: list[NodeEndpoint] = []
-        if self._version >= LEADER_HINTS_FROM:
+        if self._has_failed and self._version >= LEADER_HINTS_FROM:
             endpoints = self._name_leaders()
         self._slot.answer([encode_produce_response(self._version, self.topics, endpoints)])
 

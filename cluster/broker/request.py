@@ -9,8 +9,7 @@ coroutines (`answer_later`); Produce and Fetch take the undecoded request and fi
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from cluster.base.ports import Buffer
 from cluster.broker.context import BrokerContext
@@ -67,8 +66,7 @@ class Slot:
         self._connection.slot_filled(self)
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A request whose header was read. `body` is a view that is good until the handler returns or first awaits."""
 
     api_key: int

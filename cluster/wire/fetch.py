@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from cluster.base.errors import ErrorCode
 from cluster.base.ports import Buffer
-from cluster.wire.primitives import INT8, INT32, INT64, NO_TAGS, Cursor, length, tagged, topic_id_of
+from cluster.wire.primitives import INT32, NO_TAGS, Cursor, length, tagged, topic_id_of
 from cluster.wire.produce import NodeEndpoint, TopicKey, encode_endpoints, encode_leader, topic_key
 
 FLEXIBLE_FROM = 12
@@ -37,8 +37,7 @@ class FetchPartition(NamedTuple):
     log_start_offset: int = -1
 
 
-@dataclass(frozen=True, slots=True)
-class FetchRequest:
+class FetchRequest(NamedTuple):
     """What a consumer asks for. `replica_id` is -1 for consumers."""
 
     replica_id: int
@@ -75,9 +74,8 @@ def decode_fetch_request(version: int, body: memoryview) -> FetchRequest:
     flexible = version >= FLEXIBLE_FROM
     cursor = Cursor(body)
     replica_id = cursor.number(INT32) if version < REPLICA_STATE_FROM else -1
-    max_wait_ms, min_bytes, max_bytes = cursor.number(INT32), cursor.number(INT32), cursor.number(INT32)
-    isolation_level = cursor.number(INT8)
-    session_id, session_epoch = (cursor.number(INT32), cursor.number(INT32)) if version >= 7 else (0, -1)
+    max_wait_ms, min_bytes, max_bytes, isolation_level = cursor.numbers(_LIMITS)
+    session_id, session_epoch = cursor.numbers(_SESSION) if version >= 7 else (0, -1)
     topics: list[tuple[TopicKey, list[FetchPartition]]] = []
     for _ in cursor.elements(flexible):
         key = _topic(cursor, version)
@@ -111,18 +109,27 @@ def _topic(cursor: Cursor, version: int) -> TopicKey:
     return cursor.text(version >= FLEXIBLE_FROM)
 
 
+_LIMITS = Struct(">iiib")
+_SESSION = Struct(">ii")
+_PARTITION_12 = Struct(">iiqiqi")
+_PARTITION_9 = Struct(">iiqqi")
+_PARTITION_5 = Struct(">iqqi")
+_PARTITION_4 = Struct(">iqi")
+
+
 def _decode_partition(cursor: Cursor, version: int) -> FetchPartition:
-    partition = cursor.number(INT32)
-    current_leader_epoch = cursor.number(INT32) if version >= 9 else -1
-    fetch_offset = cursor.number(INT64)
-    last_fetched_epoch = cursor.number(INT32) if version >= 12 else -1
-    log_start_offset = cursor.number(INT64) if version >= 5 else -1
-    max_bytes = cursor.number(INT32)
-    if version >= FLEXIBLE_FROM:
+    if version >= 12:
+        partition, leader_epoch, offset, fetched_epoch, start_offset, max_bytes = cursor.numbers(_PARTITION_12)
         cursor.tags()
-    return FetchPartition(
-        partition, fetch_offset, max_bytes, current_leader_epoch, last_fetched_epoch, log_start_offset
-    )
+        return FetchPartition(partition, offset, max_bytes, leader_epoch, fetched_epoch, start_offset)
+    if version >= 9:
+        partition, leader_epoch, offset, start_offset, max_bytes = cursor.numbers(_PARTITION_9)
+        return FetchPartition(partition, offset, max_bytes, leader_epoch, -1, start_offset)
+    if version >= 5:
+        partition, offset, start_offset, max_bytes = cursor.numbers(_PARTITION_5)
+        return FetchPartition(partition, offset, max_bytes, -1, -1, start_offset)
+    partition, offset, max_bytes = cursor.numbers(_PARTITION_4)
+    return FetchPartition(partition, offset, max_bytes)
 
 
 def _decode_forgotten(cursor: Cursor, version: int) -> list[tuple[TopicKey, list[int]]]:

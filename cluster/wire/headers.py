@@ -6,9 +6,9 @@ Here: reading the one and writing the other, by hand, since they come with every
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from struct import Struct
 from struct import error as struct_error
+from typing import NamedTuple
 
 from cluster.base.ports import Buffer
 from cluster.wire.primitives import Cursor, MalformedMessage
@@ -20,8 +20,7 @@ _RESPONSE = Struct(">ii")
 _RESPONSE_WITH_TAGS = Struct(">iix")
 
 
-@dataclass(frozen=True, slots=True)
-class RequestHeader:
+class RequestHeader(NamedTuple):
     """The first bytes of every request. `size_bytes` is how long the part is whose form all versions share."""
 
     api_key: int

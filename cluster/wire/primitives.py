@@ -40,7 +40,7 @@ class Cursor:
     __slots__ = ("buffer", "position")
 
     def __init__(self, buffer: Buffer, position: int = 0) -> None:
-        self.buffer = buffer
+        self.buffer = memoryview(buffer)
         self.position = position
 
     def number(self, form: Struct) -> int:
@@ -51,6 +51,15 @@ class Cursor:
             raise MalformedMessage(f"ends within a number at byte {self.position}") from error
         self.position += form.size
         return value
+
+    def numbers(self, form: Struct) -> tuple[int, ...]:
+        """Read several fixed-size integers at once."""
+        try:
+            values: tuple[int, ...] = form.unpack_from(self.buffer, self.position)
+        except struct_error as error:
+            raise MalformedMessage(f"ends within the numbers at byte {self.position}") from error
+        self.position += form.size
+        return values
 
     def float64(self) -> float:
         """Read a double."""
@@ -63,6 +72,16 @@ class Cursor:
 
     def unsigned_varint(self) -> int:
         """Read a number of at most 32 bits, seven bits a byte, low bits first."""
+        try:
+            value = self.buffer[self.position]
+        except IndexError as error:
+            raise MalformedMessage(f"ends within a varint at byte {self.position}") from error
+        if value < 0x80:  # nearly all of them
+            self.position += 1
+            return value
+        return self._long_varint()
+
+    def _long_varint(self) -> int:
         value = shift = 0
         while shift < _VARINT_BITS_MAX:
             if self.position >= len(self.buffer):
@@ -80,7 +99,7 @@ class Cursor:
         end = self.position + size_bytes
         if size_bytes < 0 or end > len(self.buffer):
             raise MalformedMessage(f"{size_bytes} bytes at byte {self.position} reach past the end")
-        view = memoryview(self.buffer)[self.position : end]
+        view = self.buffer[self.position : end]
         self.position = end
         return view
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from struct import Struct
-from struct import error as struct_error
+from typing import NamedTuple
 
 from cluster.base.errors import ErrorCode
 from cluster.base.ids import TopicId
@@ -20,7 +20,6 @@ from cluster.wire.primitives import (
     INT32,
     NO_TAGS,
     Cursor,
-    MalformedMessage,
     length,
     string,
     tagged,
@@ -36,12 +35,10 @@ TopicKey = str | TopicId
 """How a request names a topic: by name, or by id in newer versions."""
 
 _ACKS_AND_TIMEOUT = Struct(">hi")
-_INDEX_AND_SIZE = Struct(">ii")
 _RESULT = Struct(">ihqq")
 
 
-@dataclass(frozen=True, slots=True)
-class ProduceRequest:
+class ProduceRequest(NamedTuple):
     """Batches for partitions. `records` of a partition are writable views of the receive buffer, None when null."""
 
     transactional_id: str | None
@@ -76,50 +73,24 @@ class NodeEndpoint:
 
 def decode_produce_request(version: int, body: memoryview) -> ProduceRequest:
     """Read a request without copying records. Raises MalformedMessage."""
-    if version >= FLEXIBLE_FROM:
-        return _decode_flexible(version, body)
-    try:
-        return _decode_legacy(body)
-    except struct_error as error:
-        raise MalformedMessage("a produce request ends too early") from error
-
-
-def _decode_legacy(body: memoryview) -> ProduceRequest:
+    flexible = version >= FLEXIBLE_FROM
+    by_id = version >= TOPIC_IDS_FROM
     cursor = Cursor(body)
-    transactional_id = cursor.string(False)
-    acks, timeout_ms = _ACKS_AND_TIMEOUT.unpack_from(body, cursor.position)
-    cursor.position += _ACKS_AND_TIMEOUT.size
+    transactional_id = cursor.string(flexible)
+    acks, timeout_ms = cursor.numbers(_ACKS_AND_TIMEOUT)
     topics: list[tuple[TopicKey, list[tuple[int, memoryview | None]]]] = []
-    for _ in cursor.elements(False):
-        name = cursor.text(False)
+    for _ in cursor.elements(flexible):
+        key: TopicKey = topic_id_of(bytes(cursor.take(16))) if by_id else cursor.text(flexible)
         partitions: list[tuple[int, memoryview | None]] = []
-        for _ in cursor.elements(False):
-            index, size_bytes = _INDEX_AND_SIZE.unpack_from(body, cursor.position)
-            cursor.position += _INDEX_AND_SIZE.size
-            partitions.append((index, None if size_bytes == -1 else cursor.take(size_bytes)))
-        topics.append((name, partitions))
-    return ProduceRequest(transactional_id, acks, timeout_ms, topics)
-
-
-def _decode_flexible(version: int, body: memoryview) -> ProduceRequest:
-    cursor = Cursor(body)
-    transactional_id = cursor.string(True)
-    try:
-        acks, timeout_ms = _ACKS_AND_TIMEOUT.unpack_from(body, cursor.position)
-    except struct_error as error:
-        raise MalformedMessage("a produce request ends too early") from error
-    cursor.position += _ACKS_AND_TIMEOUT.size
-    topics: list[tuple[TopicKey, list[tuple[int, memoryview | None]]]] = []
-    for _ in cursor.elements(True):
-        key: TopicKey = topic_id_of(bytes(cursor.take(16))) if version >= TOPIC_IDS_FROM else cursor.text(True)
-        partitions: list[tuple[int, memoryview | None]] = []
-        for _ in cursor.elements(True):
-            index = cursor.number(INT32)
-            partitions.append((index, cursor.data(True)))
-            cursor.tags()
-        cursor.tags()
+        for _ in cursor.elements(flexible):
+            partitions.append((cursor.number(INT32), cursor.data(flexible)))
+            if flexible:
+                cursor.tags()
         topics.append((key, partitions))
-    cursor.tags()
+        if flexible:
+            cursor.tags()
+    if flexible:
+        cursor.tags()
     return ProduceRequest(transactional_id, acks, timeout_ms, topics)
 
 

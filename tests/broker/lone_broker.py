@@ -51,6 +51,7 @@ class DictionaryDisk:
     def __init__(self) -> None:
         self.files: dict[str, bytearray] = {}
         self.is_full = False
+        self.read_bytes = 0
 
     def append(self, path: str, chunks: Sequence[Buffer]) -> None:
         if self.is_full:
@@ -59,7 +60,9 @@ class DictionaryDisk:
             self.files.setdefault(path, bytearray()).extend(chunk)
 
     def read(self, path: str, offset: int, size_bytes: int) -> bytes:
-        return bytes(memoryview(self.files[path])[offset : offset + size_bytes])
+        content = bytes(memoryview(self.files[path])[offset : offset + size_bytes])
+        self.read_bytes += len(content)
+        return content
 
     def size(self, path: str) -> int:
         return len(self.files.get(path, b""))

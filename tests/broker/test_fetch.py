@@ -98,9 +98,11 @@ def test_a_fetch_waits_until_there_are_as_many_bytes_as_it_wants() -> None:
         broker.add_topic("orders")
         client = broker.client()
         client.send(FETCH, 12, fetch(("orders", 0), max_wait_ms=5000, min_bytes=200))
+        read_bytes = broker.disk.read_bytes
         append(broker, "orders", b"a")
         await turns()
         assert client.replies() == []
+        assert broker.disk.read_bytes == read_bytes, "what cannot be enough was read"
         append(broker, "orders", b"b" * 150)
         assert len(values(part_of(await client.reply()))) == 2
 

@@ -35,7 +35,7 @@ from cluster.wire import (
 
 PRODUCE, FETCH = 0, 1
 st.register_type_strategy(Records, st.binary(max_size=300))
-FEW = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def encoded(message: Any) -> bytes:
@@ -202,7 +202,7 @@ EVERY_VERSION = [
 def test_every_request_is_read_as_kio_wrote_it(api_key: int, version: int) -> None:
     message_class = load_request_schema(api_key, version)
 
-    @settings(FEW, max_examples=10)
+    @settings(FEW, max_examples=5)
     @given(st.from_type(message_class))
     def check(message: Any) -> None:
         assert decode_request(api_key, version, encoded(message)) == message
