@@ -183,9 +183,9 @@ class StateMachineSafety(Invariant):
 
 
 class Invariants:
-    """All of them, as one watcher. The order makes causes come before consequences."""
+    """All of them, or `only` one, as one watcher. The order makes causes come before consequences."""
 
-    def __init__(self) -> None:
+    def __init__(self, only: str | None = None) -> None:
         self.state_machine_safety = StateMachineSafety()
         self._all: list[Invariant] = [
             OneVote(),
@@ -198,6 +198,9 @@ class Invariants:
             self.state_machine_safety,
             CommitMonotonic(),
         ]
+        if only is not None:
+            self._all = [invariant for invariant in self._all if type(invariant).__name__ == only]
+            assert self._all, f"no invariant is called {only}"
 
     def on_ready(self, voter: Voter, ready: Ready) -> None:
         for invariant in self._all:

@@ -66,7 +66,7 @@ class MemoryDisk:
             if durable_bytes < len(content):
                 del content[rng.randrange(durable_bytes, len(content) + 1) :]
                 if rng.random() < 0.5:
-                    content += rng.randbytes(rng.randrange(0, 40))
+                    content.extend(rng.randbytes(rng.randrange(0, 40)))
 
     def damage(self, path: str, position: int) -> None:
         """Flip the bits of one byte."""
