@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from errno import ENOSPC
 
 import pytest
 
 from cluster.base.errors import ErrorCode, KafkaError
 from cluster.base.ids import NO_NODE, NodeId
+from cluster.base.ports import DiskError
 from cluster.node.config import NodeConfig, Voter
 from cluster.node.quorum import Quorum
 from cluster.raft import Entry, EntryKind
@@ -60,6 +62,7 @@ class Controllers:
         self.simulation = simulation
         self.quorums: dict[str, Quorum] = {}
         self.registers: dict[str, Register] = {}
+        self.failures: dict[str, ExceptionGroup[Exception]] = {}
         self._properties = {name.replace("_", "."): value for name, value in properties.items()}
         self._voters = tuple(Voter(NodeId(number), f"c{number}", PORT) for number in range(1, count + 1))
         for voter in self._voters:
@@ -79,27 +82,42 @@ class Controllers:
         quorum = Quorum(config, world, config.configs(), register)
         self.quorums[name], self.registers[name] = quorum, register
         await world.serve_rpc(name, PORT, lambda server: add_RaftServicer_to_server(quorum.servicer, server))
-        await quorum.run()
+        try:
+            await quorum.run()
+        except ExceptionGroup as failure:
+            self.failures[name] = failure
 
     def kill(self, name: str) -> None:
         self.simulation.machine(name).kill()
         del self.quorums[name]
 
+    def process(self, name: str) -> Process:
+        process = self.simulation.machine(name).process
+        assert process is not None
+        return process
+
     async def leader(self, *among: str) -> str:
         """Return who leads and has told its listener; fail when nobody does for long."""
-        async with asyncio.timeout(ENOUGH_S):
-            while True:
-                for name in among or tuple(self.quorums):
-                    quorum = self.quorums.get(name)
-                    if quorum is not None and quorum.is_leader and quorum.commit_index == quorum.last_index > 0:
-                        return name
-                await asyncio.sleep(0.01)
+
+        def leads(name: str) -> bool:
+            quorum = self.quorums.get(name)
+            return quorum is not None and quorum.is_leader and quorum.commit_index == quorum.last_index > 0
+
+        await until(lambda: any(leads(name) for name in among or self.quorums))
+        return next(name for name in among or self.quorums if leads(name))
 
     async def settle(self) -> None:
         """Wait until every living voter has applied the same."""
-        async with asyncio.timeout(ENOUGH_S):
-            while len({(quorum.commit_index, quorum.leader_id) for quorum in self.quorums.values()}) > 1:
-                await asyncio.sleep(0.01)
+        await until(lambda: len({(one.commit_index, one.leader_id) for one in self.quorums.values()}) == 1)
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Look again every 10 virtual milliseconds; fail when it takes too long."""
+    async with asyncio.timeout(ENOUGH_S):
+        while True:
+            if is_so():
+                return
+            await asyncio.sleep(0.01)
 
 
 def simulate(main: Callable[[Simulation], Awaitable[None]], seed: int = 1) -> SimulationResult[None]:
@@ -159,7 +177,7 @@ def test_proposals_of_a_deposed_leader_fail_with_not_controller() -> None:
         old = controllers.quorums[first]
         others = [name for name in controllers.quorums if name != first]
         for name in others:
-            simulation.machine(name).pause()
+            controllers.process(name).pause()
         future = old.propose(b"in vain")
         with pytest.raises(KafkaError) as refusal:
             await future
@@ -169,7 +187,7 @@ def test_proposals_of_a_deposed_leader_fail_with_not_controller() -> None:
         with pytest.raises(KafkaError):
             await old.propose(b"refused at once")
         for name in others:
-            simulation.machine(name).resume()
+            controllers.process(name).resume()
         assert await controllers.quorums[await controllers.leader()].propose(b"heard")
 
     simulate(main)
@@ -180,11 +198,11 @@ def test_a_stopped_peer_holds_up_nobody() -> None:
         controllers = Controllers(simulation, 3)
         leader = await controllers.leader()
         silent = next(name for name in controllers.quorums if name != leader)
-        simulation.machine(silent).pause()
+        controllers.process(silent).pause()
         for number in range(300):
             async with asyncio.timeout(0.2):
                 await controllers.quorums[leader].propose(b"%d" % number)
-        simulation.machine(silent).resume()
+        controllers.process(silent).resume()
         await asyncio.sleep(2)
         await controllers.settle()
         assert controllers.registers[silent].values == [str(number) for number in range(300)]
@@ -246,6 +264,26 @@ def test_what_is_too_large_is_refused_before_it_is_written() -> None:
             await quorum.propose(bytes(2 * 1024 * 1024))
         assert refusal.value.code is ErrorCode.RECORD_LIST_TOO_LARGE
         assert quorum.last_index == 1
+
+    simulate(main)
+
+
+def test_a_voter_whose_disk_fails_stops_and_says_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main(simulation: Simulation) -> None:
+        controllers = Controllers(simulation, 3)
+        leader = controllers.quorums[await controllers.leader()]
+        await leader.propose(b"stored")
+        disk = simulation.machine("c1").disk
+
+        def full(path: str, chunks: object) -> None:
+            raise DiskError(ENOSPC, "no space left", path)
+
+        monkeypatch.setattr(disk, "append", full)
+        with pytest.raises(KafkaError):
+            await leader.propose(b"not stored")
+        assert isinstance(controllers.failures["c1"].exceptions[0], DiskError)
+        other = await controllers.leader("c2", "c3")
+        assert controllers.registers[other].values == ["stored"]
 
     simulate(main)
 
