@@ -2,7 +2,7 @@
 
 from cluster.broker.context import BrokerContext, BrokerWorld, ControllerPort
 from cluster.broker.listener import KafkaListener
-from cluster.broker.registry import APIS, Api, api_table
+from cluster.broker.registry import APIS, Api, api_table, preload
 
 __all__ = [
     "APIS",
@@ -12,4 +12,5 @@ __all__ = [
     "ControllerPort",
     "KafkaListener",
     "api_table",
+    "preload",
 ]

@@ -15,7 +15,7 @@ from cluster.broker.api_versions import unsupported_version_response
 from cluster.broker.context import BrokerContext
 from cluster.broker.registry import API_BY_KEY
 from cluster.broker.request import Connection, Request, Slot
-from cluster.wire import API_VERSIONS_KEY, MalformedMessage, body_of, is_flexible, read_request_header
+from cluster.wire import API_VERSIONS_KEY, MalformedMessage, body_of, read_request_header
 
 
 def serve_frame(
@@ -35,7 +35,7 @@ def serve_frame(
         raise MalformedMessage(
             f"{header.client_id} sent {api.name} version {header.version}; {api.oldest} to {api.newest} are served"
         )
-    flexible = is_flexible(header.api_key, header.version)
+    flexible = header.version >= api.flexible_from
     slot = Slot(connection, header.api_key, flexible, header.correlation_id)
     body = body_of(frame, header, flexible)
     enqueue(slot)

@@ -9,7 +9,15 @@ from cluster.wire.fetch import (
 )
 from cluster.wire.framing import FrameBuffer
 from cluster.wire.headers import API_VERSIONS_KEY, RequestHeader, body_of, frame_response, read_request_header
-from cluster.wire.messages import Fields, Message, decode_request, encode_response, is_flexible, version_range
+from cluster.wire.messages import (
+    Fields,
+    Message,
+    decode_request,
+    encode_response,
+    is_flexible,
+    load_schemas,
+    version_range,
+)
 from cluster.wire.primitives import MalformedMessage, topic_id_of
 from cluster.wire.produce import (
     NodeEndpoint,
@@ -43,6 +51,7 @@ __all__ = [
     "encode_response",
     "frame_response",
     "is_flexible",
+    "load_schemas",
     "read_request_header",
     "topic_id_of",
     "version_range",

@@ -23,7 +23,7 @@ from kio.serial import entity_writer
 from cluster.base.errors import ErrorCode
 from cluster.base.ports import Buffer
 from cluster.wire.primitives import Cursor
-from cluster.wire.schema import default_of, read_message
+from cluster.wire.schema import default_of, prepare_reader, read_message
 
 Message = Any
 """A decoded request: an instance of kio's class for its version, with the fields of that version."""
@@ -104,3 +104,12 @@ def _part_class(kind: Any) -> type[Any] | None:
         if is_dataclass(inner) and isinstance(inner, type):
             return inner
     return None
+
+
+def load_schemas(api_key: int, versions: range) -> None:
+    """Load and compile kio's classes now instead of at the first request, as a process does before it forks."""
+    for version in versions:
+        request_class = load_request_schema(api_key, version)
+        response_class = load_response_schema(api_key, version)
+        prepare_reader(request_class)
+        entity_writer(response_class)

@@ -26,6 +26,11 @@ def read_message(message_class: Any, cursor: Cursor) -> Any:
     return _reader_of(message_class)(cursor)
 
 
+def prepare_reader(message_class: Any) -> None:
+    """Compile the reader of a message before it is needed."""
+    _reader_of(message_class)
+
+
 @lru_cache(maxsize=1024)
 def _reader_of(entity: Any) -> Read:
     plain = [(field.name, _field_reader(entity, field)) for field in fields(entity) if "tag" not in field.metadata]

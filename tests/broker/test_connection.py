@@ -22,7 +22,7 @@ from cluster.base.ids import NodeId
 from cluster.base.limits import CONNECTION_REPLIES_PENDING_MAX
 from cluster.broker import APIS, api_table
 from cluster.broker.deadlines import Deadlines
-from cluster.wire import FrameBuffer, MalformedMessage, version_range
+from cluster.wire import FrameBuffer, MalformedMessage, is_flexible, version_range
 
 PRODUCE, FETCH, METADATA, API_VERSIONS = 0, 1, 3, 18
 st.register_type_strategy(Records, st.binary(max_size=300))
@@ -248,6 +248,8 @@ def test_replies_that_are_ready_together_leave_together() -> None:
 def test_the_registry_has_every_version_that_kio_offers() -> None:
     for api in APIS:
         assert (api.oldest, api.newest) == version_range(api.key), api.name
+        for version in range(api.oldest, api.newest + 1):
+            assert is_flexible(api.key, version) == (version >= api.flexible_from), (api.name, version)
         assert api.name.lower() == api_key_map[api.key].replace("_", "")
         assert f"| {api.key} | {api.name} | {api.oldest} to {api.newest} |" in api_table()
     assert [api.key for api in APIS] == sorted(api.key for api in APIS)
