@@ -28,6 +28,7 @@ _OPTIONS = (
     ("grpc.use_local_subchannel_pool", 1),  # two clusters in one process share nothing
 )
 _CALL_S = 2.0
+_RULES_S = 10.0  # a node that has just been started answers when it listens
 _CONTROLLER_RETRY_S = 0.03
 
 # What a controller may answer while another takes over: the call is sent again.
@@ -59,7 +60,7 @@ class NodeCalls:
         replies = await asyncio.gather(*(self.describe(name, timeout_s) for name in names))
         return {name: reply for name, reply in zip(names, replies, strict=True) if reply is not None}
 
-    async def set_link_rules(self, name: str, rules: Sequence[LinkRule], timeout_s: float = _CALL_S) -> bool:
+    async def set_link_rules(self, name: str, rules: Sequence[LinkRule], timeout_s: float = _RULES_S) -> bool:
         """Put rules in force in one node's process. Returns whether it answered."""
         stub = lab_pb2_grpc.LabStub(self._channels[name])
         request = lab_pb2.SetLinkRulesRequest(rules=[rule_to_message(rule) for rule in rules])
