@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -120,6 +121,18 @@ def test_a_missing_topic_is_created_once_when_the_client_allows_it() -> None:
         assert broker.calls == ["CreateTopics"]
 
     on_broker(run, {"num.partitions": "3"})
+
+
+def test_a_creation_that_failed_is_tried_again_when_the_client_asks_again() -> None:
+    async def run(broker: LoneBroker) -> None:
+        client = broker.client()
+        broker.controller_error = KafkaError(ErrorCode.REQUEST_TIMED_OUT, "no controller")
+        for _ in range(2):
+            await client.ask(METADATA, 12, {"topics": [{"name": "new", "topic_id": None}]})
+            await asyncio.sleep(1)
+        assert broker.calls == ["CreateTopics"] * 2
+
+    on_broker(run)
 
 
 def test_illegal_names_and_a_cluster_that_forbids_it_create_nothing() -> None:
