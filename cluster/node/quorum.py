@@ -140,9 +140,10 @@ class Quorum:
 
     async def transfer_leadership(self) -> None:
         """Hand leadership to the best follower and return when it is gone, or after an election timeout."""
-        target = self._node.transfer(NO_NODE, self._world.clock.monotonic_ms())
-        if target == NO_NODE:
+        if not self._is_running:
             return
+        if self._node.transfer(NO_NODE, self._world.clock.monotonic_ms()) == NO_NODE:
+            return  # does not lead, or leads alone
         self._resigned.clear()
         self._carry_out()
         try:

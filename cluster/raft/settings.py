@@ -41,9 +41,9 @@ class RaftSettings:
 
     @classmethod
     def of(cls, node_id: NodeId, voters: tuple[NodeId, ...], configs: Configs) -> RaftSettings:
-        """Derive the timeouts from `controller.quorum.*`. CheckQuorum waits half as long again as a follower does,
+        """Derive the timeouts from `controller.quorum.*`.
 
-        so that a leader that lost its majority has certainly been outlived by its followers' patience.
+        CheckQuorum waits half as long again as a follower does (Kafka's checkQuorumTimeoutMs in LeaderState).
         """
         fetch_timeout_ms = max(configs.integer("controller.quorum.fetch.timeout.ms"), 2 * _HEARTBEAT_INTERVAL_MS_MIN)
         return cls(

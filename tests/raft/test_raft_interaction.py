@@ -35,7 +35,7 @@ def test_voters_behave_as_written_down(
     monkeypatch.setattr("cluster.raft.node.RAFT_ENTRIES_KEPT", 0)
     written = path.read_text()
     found = play(written)
-    if request.config.getoption("--rewrite"):
+    if request.config.getoption("--rewrite", default=False):
         path.write_text(found)
     else:
         assert found == written, "if this is meant, run `pytest tests/raft --rewrite` and review the diff"

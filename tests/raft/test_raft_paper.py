@@ -1,4 +1,4 @@
-"""The claims of the Raft paper (Ongaro and Ousterhout, 2014) and of Ongaro's thesis, by section.
+"""The claims of the Raft paper (Ongaro and Ousterhout, 2014), by section.
 
 Each test builds the situation message by message; all invariants are checked after every step besides.
 """
@@ -10,52 +10,19 @@ from random import Random
 import pytest
 from raft_cluster import ELECTION_TIMEOUT_MS, FETCH_TIMEOUT_MS, Cluster, Voter
 from raft_invariants import Invariants, Violation
+from raft_situations import hand, make, terms_of, with_log
 
 from cluster.base.ids import NO_NODE, NodeId
-from cluster.raft import Entry, EntryKind, HardState, Message, RaftStorage, Role, Snapshot
+from cluster.raft import Entry, EntryKind, Message, Role, Snapshot
 from cluster.raft.majority import replicated_index
 from cluster.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
-    Body,
     InstallSnapshot,
     RequestVote,
     RequestVoteReply,
     TimeoutNow,
 )
-from cluster.raft.roles import TRANSITIONS, check_transition
-
-
-def make(voters: int = 3) -> Cluster:
-    return Cluster(voters, Random("paper"), Invariants())
-
-
-def hand(cluster: Cluster, source: int, target: int, term: int, body: Body) -> list[Body]:
-    """Give a voter one message and return its answers to the sender; nobody else hears anything."""
-    cluster.under_way.clear()
-    cluster.deliver(Message(NodeId(source), NodeId(target), term, body))
-    answers = [message.body for message in cluster.under_way if message.target == source]
-    cluster.under_way.clear()
-    return answers
-
-
-def with_log(cluster: Cluster, voter_id: int, terms: list[int], term: int = 0) -> Voter:
-    """Restart a voter whose disk holds entries of these terms; it is in the last of them unless told otherwise."""
-    voter = cluster.voters[NodeId(voter_id)]
-    storage = RaftStorage(voter.disk)
-    storage.save_hard_state(HardState(max([*terms, term])))
-    entries = [Entry(index, term, EntryKind.DATA, b"%d" % index) for index, term in enumerate(terms, 1)]
-    if entries:
-        storage.append(entries)
-    voter.is_alive = False
-    cluster.start(voter)
-    cluster.sync(voter)
-    return voter
-
-
-def terms_of(voter: Voter) -> list[int]:
-    return [voter.node.term_at(index) or 0 for index in range(1, voter.node.last_index + 1)]
-
 
 # --- section 5.1: terms
 
@@ -411,106 +378,3 @@ def test_7_an_old_snapshot_changes_nothing() -> None:
     hand(cluster, 1, 2, 1, AppendEntries(3, 1, 3, (), 1))
     hand(cluster, 1, 2, 1, InstallSnapshot(Snapshot(2, 1, b"[]"), 4))
     assert voter.node.commit_index == 3 and len(voter.applied) == 3
-
-
-# --- thesis: section 9.6 (PreVote), 4.2.3 (leases of followers), 6.2 (CheckQuorum), 3.10 (transfer)
-
-
-def test_9_6_a_voter_that_was_cut_off_changes_no_term() -> None:
-    cluster = make()
-    leader, lonely = cluster.elect(1), cluster.voters[NodeId(3)]
-    for _ in range(10):
-        cluster.time_out(lonely)
-        cluster.under_way.clear()
-    assert (lonely.node.role, lonely.node.term) == (Role.PRE_CANDIDATE, leader.node.term)
-
-
-def test_4_2_3_whoever_hears_the_leader_ignores_a_campaign() -> None:
-    cluster = make()
-    leader = cluster.elect(1)
-    for pre_vote in (True, False):
-        assert hand(cluster, 3, 2, leader.node.term + 9, RequestVote(pre_vote, 99, 99)) == []
-    assert cluster.voters[NodeId(2)].node.term == leader.node.term
-
-
-def test_6_2_a_leader_without_a_majority_resigns() -> None:
-    cluster = make()
-    leader = cluster.elect(1)
-    start_ms = cluster.now_ms
-    while leader.node.is_leader:
-        cluster.time_out(leader)
-        cluster.under_way.clear()
-    patience_ms = leader.settings.check_quorum_ms
-    assert patience_ms <= cluster.now_ms - start_ms <= patience_ms + leader.settings.heartbeat_interval_ms
-    assert leader.node.leader_id == NO_NODE
-
-
-def test_6_2_a_leader_that_was_stopped_is_not_fooled_by_old_answers() -> None:
-    cluster = make()
-    leader = cluster.elect(1)
-    cluster.elapse(30)
-    old_answers = [
-        Message(NodeId(2), NodeId(1), leader.node.term, AppendEntriesReply(True, 1, 0, 0, 0, number))
-        for number in (1, 2)
-    ]
-    cluster.now_ms += 10 * FETCH_TIMEOUT_MS  # SIGSTOP, SIGCONT
-    for answer in old_answers:
-        cluster.deliver(answer)
-    cluster.time_out(leader)
-    assert not leader.node.is_leader
-
-
-def test_3_10_a_leader_hands_over_without_waiting_for_a_timeout() -> None:
-    cluster = make()
-    leader = cluster.elect(1)
-    before_ms = cluster.now_ms
-    assert cluster.transfer(leader) == 2
-    assert cluster.propose(leader, "refused meanwhile") is None
-    cluster.deliver_all()
-    assert cluster.voters[NodeId(2)].node.is_leader and cluster.now_ms == before_ms
-
-
-def test_3_10_a_successor_is_caught_up_first() -> None:
-    cluster = make()
-    leader = cluster.elect(1)
-    cluster.propose(leader, "a")
-    cluster.under_way.clear()  # nobody has it
-    cluster.transfer(leader, 3)
-    assert not any(isinstance(message.body, TimeoutNow) for message in cluster.under_way)
-    for _ in range(3):
-        cluster.elapse(30)
-        cluster.deliver_all()
-    assert cluster.voters[NodeId(3)].node.is_leader
-    assert cluster.voters[NodeId(3)].applied[1][2] == "a"
-
-
-def test_3_10_a_leader_goes_on_when_nobody_takes_over() -> None:
-    cluster = make()
-    leader = cluster.elect(1)
-    cluster.transfer(leader, 3)
-    cluster.under_way = [message for message in cluster.under_way if not isinstance(message.body, TimeoutNow)]
-    for _ in range(8):
-        cluster.elapse(30)
-        cluster.deliver_all()
-    assert leader.node.is_leader and cluster.propose(leader, "welcome again") is not None
-
-
-# --- what is no voter's business
-
-
-def test_a_stranger_is_not_heard() -> None:
-    cluster = make()
-    voter = cluster.voters[NodeId(1)]
-    for source, target in ((9, 1), (1, 1)):
-        voter.node.step(Message(NodeId(source), NodeId(target), 50, RequestVote(False, 9, 9)), cluster.now_ms)
-    voter.node.step(Message(NodeId(2), NodeId(3), 50, RequestVote(False, 9, 9)), cluster.now_ms)
-    assert voter.node.term == 0
-
-
-def test_a_move_that_the_table_lacks_is_a_bug() -> None:
-    for source in Role:
-        for target in Role:
-            if target not in TRANSITIONS[source]:
-                with pytest.raises(AssertionError, match="never becomes"):
-                    check_transition(source, target)
-    assert Role.CANDIDATE not in TRANSITIONS[Role.LEADER] and Role.LEADER not in TRANSITIONS[Role.PRE_CANDIDATE]
