@@ -175,6 +175,7 @@ _DEFINITIONS = (
         "retention.bytes",
         at_least=-1,
     ),
+    _long("log.retention.check.interval.ms", 300_000, "Between two looks for segments that may be deleted", at_least=1),
     ConfigDefinition(
         "log.cleanup.policy",
         ConfigType.LIST,

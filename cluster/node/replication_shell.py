@@ -64,6 +64,7 @@ class ReplicationShell:
                 tasks.create_task(self._isr_updates.run())
                 tasks.create_task(self._flusher.run())
                 tasks.create_task(self._checkpoint())
+                tasks.create_task(self._enforce_retention())
                 tasks.create_task(self._watch_fetchers(self._failed))
         finally:
             self._failed = None
@@ -102,6 +103,12 @@ class ReplicationShell:
         while True:
             await asyncio.sleep(CHECKPOINT_INTERVAL_MS / 1000)
             self._replicas.checkpoint_high_watermarks()
+
+    async def _enforce_retention(self) -> None:
+        interval_ms = self._configs.integer("log.retention.check.interval.ms")
+        while True:
+            await asyncio.sleep(interval_ms / 1000)
+            self._replicas.enforce_retention(self._world.clock.wall_ms())
 
     # --- fetchers ---------------------------------------------------------------------------------
 

@@ -53,8 +53,7 @@ class Replica:
         self._host = host
         self._streams: dict[NodeId, StreamNotice] = {}
         self._flush_needed = False
-        self.flush_interval_ms = configs.integer("log.flush.interval.ms")
-        self._min_insync_replicas = configs.integer("min.insync.replicas")
+        self._obey(configs)
 
     # --- facts ------------------------------------------------------------------------------------
 
@@ -83,9 +82,13 @@ class Replica:
 
     def reconfigure(self, configs: Configs) -> None:
         """Take the topic's configs into force."""
+        self._obey(configs)
+        self.log.reconfigure(configs)
+
+    def _obey(self, configs: Configs) -> None:
         self.flush_interval_ms = configs.integer("log.flush.interval.ms")
         self._min_insync_replicas = configs.integer("min.insync.replicas")
-        self.log.reconfigure(configs)
+        self._cleanup_policy = configs.text("log.cleanup.policy").split(",")
 
     # --- copying from a leader --------------------------------------------------------------------
 
@@ -154,6 +157,21 @@ class Replica:
             self._host.tracer.emit(LogTruncated(topic, number, end_before, end, self.leader_epoch))
         self.high_watermark = high_watermark_after_truncation(self.high_watermark, end)
         self._notify(urgent=True)
+
+    def enforce_retention(self, wall_ms: int) -> None:
+        """Delete old segments as `retention.ms` and `retention.bytes` ask for, but nothing uncommitted.
+
+        Every replica does so by itself, as in Kafka; a follower that finds its leader's log begin later starts there.
+        """
+        if not self.is_online or "delete" not in self._cleanup_policy:
+            return
+        try:
+            offset = self.log.retention_offset(wall_ms, self.high_watermark)
+            if offset > self.log.log_start_offset:
+                _logger.info("%s: retention deletes everything below %d", self.topic_partition, offset)
+                self.log.advance_log_start_offset(offset)
+        except (KafkaError, DiskError) as error:
+            self.disk_failed(error)
 
     # --- telling others ---------------------------------------------------------------------------
 

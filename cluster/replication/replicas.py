@@ -184,6 +184,11 @@ class Replicas:
         for partition in self:
             partition.check_isr(now_ms)
 
+    def enforce_retention(self, wall_ms: int) -> None:
+        """Delete old segments; called every `log.retention.check.interval.ms`."""
+        for partition in self:
+            partition.enforce_retention(wall_ms)
+
     def take_isr_changes(self) -> tuple[Partition, ...]:
         """Return the partitions that have a proposal for the controller which was not handed out yet."""
         changes, self._isr_changes = self._isr_changes, {}

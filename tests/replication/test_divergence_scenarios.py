@@ -9,8 +9,8 @@ from cluster.base.trace import LogTruncated, ReplicaFenced
 from cluster.replication import PartitionRole
 
 
-def test_kip_101_scenario_1_a_follower_that_restarts_keeps_what_is_committed() -> None:
-    """By high watermark the follower would cut m2, lead next, and lose it although the leader had acknowledged it."""
+def kip_101_scenario_1(truncates_to_high_watermark: bool) -> ReplicaCluster:
+    """A follower has m2, does not know yet that it is committed, restarts, and must lead before it can ask anybody."""
     cluster = ReplicaCluster(2)
     cluster.produce(1, "m1")
     cluster.catch_up(2, 1)
@@ -18,15 +18,25 @@ def test_kip_101_scenario_1_a_follower_that_restarts_keeps_what_is_committed() -
     stream = cluster.stream(2, 1)
     stream.fetch()  # 2 has m2 now
     stream.ask()  # and says so; the answer with the new high watermark is lost
-    assert cluster[1].high_watermark == 2
-    assert cluster[2].high_watermark == 1
+    assert (cluster[1].high_watermark, cluster[2].high_watermark) == (2, 1)
     cluster.kill(2)
     cluster.tell(2)
-    assert cluster.values(2) == ["m1", "m2"]
+    if truncates_to_high_watermark:  # as followers did before Kafka 0.11
+        cluster[2].log.truncate_to(cluster[2].high_watermark)
     cluster.elect(2, isr=[2])
     cluster.tell(2)
+    return cluster
+
+
+def test_kip_101_scenario_1_a_follower_that_restarts_keeps_what_is_committed() -> None:
+    cluster = kip_101_scenario_1(truncates_to_high_watermark=False)
     assert cluster.values(2) == ["m1", "m2"]
     assert cluster[2].high_watermark == 2  # it alone is in sync, and has both
+
+
+def test_truncation_to_the_high_watermark_loses_what_was_acknowledged() -> None:
+    """The history above does bite."""
+    assert kip_101_scenario_1(truncates_to_high_watermark=True).values(2) == ["m1"]
 
 
 def test_kip_101_scenario_2_logs_that_parted_after_power_losses_come_together() -> None:
@@ -152,6 +162,28 @@ def test_a_follower_behind_the_leaders_start_begins_anew_there() -> None:
     assert cluster[2].log.log_start_offset == 2
     assert cluster.values(2) == ["c"]
     assert cluster[2].high_watermark == 3
+
+
+def test_retention_deletes_closed_segments_but_nothing_uncommitted() -> None:
+    cluster = ReplicaCluster(2, log_segment_bytes="1024", log_retention_ms="1000")
+    for number in range(6):
+        cluster.produce(1, f"{number}" * 600)
+    cluster.now_ms = 5000
+    cluster.replicas[cluster.nodes[0]].enforce_retention(cluster.wall_ms)
+    assert cluster[1].log.log_start_offset == 0
+    cluster.catch_up(2, 1)
+    assert cluster[1].high_watermark == 6
+    cluster.replicas[cluster.nodes[0]].enforce_retention(cluster.wall_ms)
+    assert cluster[1].log.log_start_offset == 5  # the segment that is written to stays
+
+
+def test_compacted_topics_are_not_subject_to_retention() -> None:
+    cluster = ReplicaCluster(1, log_segment_bytes="1024", log_retention_ms="1000", log_cleanup_policy="compact")
+    for number in range(6):
+        cluster.produce(1, f"{number}" * 600)
+    cluster.now_ms = 5000
+    cluster.replicas[cluster.nodes[0]].enforce_retention(cluster.wall_ms)
+    assert cluster[1].log.log_start_offset == 0
 
 
 def test_a_restarted_broker_knows_its_high_watermark_from_the_checkpoint() -> None:
