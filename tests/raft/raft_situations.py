@@ -1,4 +1,4 @@
-"""Situations for tests that are built message by message: a quiet cluster, a made-up log, one message and its answer."""
+"""Situations for tests that are built message by message: a quiet cluster, a made-up log, a message and its answer."""
 
 from __future__ import annotations
 
