@@ -38,6 +38,10 @@ def main() -> None:
     """Run the command line and exit."""
     arguments = sys.argv[1:]
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # or it chats about peers that went away
+    if sys.dont_write_bytecode:  # as some shells have it: compiling anew takes longer than all the rest
+        start = importlib.import_module("cluster.runtime.live.zygote_start")
+        sys.pycache_prefix = sys.pycache_prefix or str(start.compiled_code_directory())
+        sys.dont_write_bytecode = False
     if arguments[:1] == ["up"] and not {"--help", "-d", "--detach"} & {*arguments}:
         # The nodes' code loads in another process while this one still loads its own.
         importlib.import_module("cluster.cli.early").start()

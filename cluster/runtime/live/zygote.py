@@ -21,7 +21,8 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, cast
 
 from cluster.runtime.live.process import allow_many_files, die_with_parent, name_process, tune_memory
 
@@ -42,6 +43,8 @@ class Zygote:
         self._received = b""
         self._children: dict[int, _Child] = {}
         module, _, attribute = factory.partition(":")
+        # kio registers strategies with Hypothesis wherever that is installed: half of a cluster's time to start.
+        sys.modules.setdefault("hypothesis", cast(ModuleType, None))
         self._factory = getattr(importlib.import_module(module), attribute)
         self._node_process = importlib.import_module("cluster.runtime.live.node_process")
         self._order = importlib.import_module("cluster.runtime.live.order")

@@ -31,12 +31,17 @@ def start_zygote(factory: str = NODE) -> StartedZygote:
     return StartedZygote(pid, ours)
 
 
+def compiled_code_directory() -> Path:
+    """Return where compiled modules are kept for a user who wants none beside the source."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "fencepost" / "pycache"
+
+
 def _environment() -> dict[str, str]:
     """Return this environment, made fit for a fast start: compiled modules are kept from one start to the next."""
     environment = dict(os.environ)
-    if environment.pop("PYTHONDONTWRITEBYTECODE", ""):
-        cache = Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        environment.setdefault("PYTHONPYCACHEPREFIX", str(cache / "fencepost" / "pycache"))
+    if environment.pop("PYTHONDONTWRITEBYTECODE", "") or sys.pycache_prefix:
+        environment["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix or str(compiled_code_directory())
     environment.setdefault("GRPC_VERBOSITY", "ERROR")  # or it chats about peers that went away
     # The node's code must be the launcher's, also when that was found through sys.path alone.
     root = str(Path(__file__).resolve().parents[3])
