@@ -47,7 +47,7 @@ def fencepost_cluster() -> Iterator[Peer]:
 @contextmanager
 def mock_cluster() -> Iterator[Peer]:
     """Start librdkafka's mock cluster with three brokers, as long as the producer that owns it lives."""
-    owner = Producer({"test.mock.num.brokers": 3, "bootstrap.servers": "unused"})
+    owner = Producer({"test.mock.num.brokers": 3, "bootstrap.servers": "unused", "log_level": 4})
     brokers = owner.list_topics(timeout=10).brokers.values()
     yield Peer("mock", ",".join(f"{broker.host}:{broker.port}" for broker in brokers))
     owner.flush(1)
@@ -65,4 +65,5 @@ def create_topic(peer: Peer, topic: str) -> None:
 def delete_topic(peer: Peer, topic: str) -> None:
     """Free the disk that a measurement filled."""
     if peer.name != "mock":
-        AdminClient({"bootstrap.servers": peer.bootstrap}).delete_topics([topic])[topic].result(10)
+        admin = AdminClient({"bootstrap.servers": peer.bootstrap})  # must outlive the answer
+        admin.delete_topics([topic])[topic].result(10)

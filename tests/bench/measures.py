@@ -94,14 +94,20 @@ def consume_megabytes_per_second(peer: Peer, topic: str, record_bytes: int, reco
         producer.produce(topic, b"x" * record_bytes, partition=number % PARTITIONS, on_delivery=_refuse_errors)
     producer.flush(60)
     consumer = Consumer(
-        {"bootstrap.servers": peer.bootstrap, "group.id": "bench", "fetch.queue.backoff.ms": 5, "fetch.wait.max.ms": 10}
+        {
+            "bootstrap.servers": peer.bootstrap,
+            "group.id": "bench",
+            "enable.auto.commit": False,
+            "fetch.queue.backoff.ms": 5,
+            "fetch.wait.max.ms": 10,
+        }
     )
     begun = time.perf_counter()
     for _ in range(rounds):
         consumer.assign([TopicPartition(topic, partition, 0) for partition in range(PARTITIONS)])
         seen = 0
         while seen < records:
-            batch = consumer.consume(10_000, timeout=10)
+            batch = consumer.consume(min(10_000, records - seen), timeout=10)
             if not batch:
                 raise DeliveryFailed(f"{topic}: {seen} of {records} records arrived, then none for 10 s")
             seen += len(batch)

@@ -44,7 +44,9 @@ def mock_start_up_seconds() -> float:
 
 
 def _first_answer(bootstrap: str) -> None:
-    producer = Producer({"bootstrap.servers": bootstrap, "acks": "all", "linger.ms": 0, "enable.idempotence": False})
+    producer = Producer(
+        {"bootstrap.servers": bootstrap, "acks": "all", "linger.ms": 0, "enable.idempotence": False, "log_level": 4}
+    )
     producer.produce("orders", b"x")
     if producer.flush(30) > 0:
         raise RuntimeError("the cluster did not answer in 30 s: see `fencepost logs`")
