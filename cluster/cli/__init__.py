@@ -49,7 +49,6 @@ def main() -> None:
 
 
 def _run(arguments: list[str]) -> int:
-    import click
     import typer
 
     from cluster.lab.errors import LabError
@@ -74,7 +73,7 @@ def _run(arguments: list[str]) -> int:
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1
     except LabError as error:
-        click.echo(f"fencepost: {error.cause}\n{error.remedy}", err=True)
+        typer.echo(f"fencepost: {error.cause}\n{error.remedy}", err=True)
         return error.exit_code
     except KeyboardInterrupt:
         return 130

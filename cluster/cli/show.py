@@ -6,12 +6,12 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-import click
+import typer
 
 
 def show_json(value: Any) -> None:
     """Print one JSON document to standard output."""
-    click.echo(json.dumps(value, indent=2))
+    typer.echo(json.dumps(value, indent=2))
 
 
 def show_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -19,12 +19,12 @@ def show_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     texts = [list(header), *([_cell(value) for value in row] for row in rows)]
     widths = [max(len(row[column]) for row in texts) for column in range(len(header))]
     for row in texts:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def say(text: str) -> None:
     """Talk to the person, on standard error."""
-    click.echo(text, err=True)
+    typer.echo(text, err=True)
 
 
 def _cell(value: object) -> str:
