@@ -120,6 +120,7 @@ class SimTarget:
         self._ready: dict[str, bool] = {}
         self._isr_sizes: dict[TopicPartition, tuple[int, int]] = {}  # metadata offset, members
         self._is_closed = False
+        self._has_started = False
         self._changed = asyncio.Event()
         simulation.subscribe(self._on_event)
 
@@ -135,6 +136,7 @@ class SimTarget:
                 if self.spec.topics:
                     await self._create_topics(self.spec.topics)
                 await self._until(lambda: all(self._is_full(topic) for topic in self.spec.topics))
+                self._has_started = True
         except TimeoutError:
             waiting = self._unready()
             what = f"{', '.join(waiting)} did not become ready" if waiting else "the topics' replicas are not in sync"
@@ -269,6 +271,8 @@ class SimTarget:
 
     def _on_event(self, traced: Traced) -> None:
         event = traced.event
+        if self._has_started:
+            return
         self._changed.set()
         if isinstance(event, PartitionMetadataApplied):
             name = TopicPartition(event.topic, event.partition)

@@ -17,10 +17,10 @@ import threading
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context, copy_context
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from math import ceil
 from random import Random
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from cluster.runtime.sim.await_chains import describe_tasks
 from cluster.runtime.sim.errors import SimDeadlock, SimEscape, SimLivelock, SimTimeExhausted
@@ -33,6 +33,9 @@ START_S = 1024.0
 """What the monotonic clock shows when a run begins; not zero, which code may take for "never"."""
 
 STEPS_AT_ONE_INSTANT_MAX = 1_000_000
+
+HEAP_SIZE_MIN = 256
+"""Timers, cancelled ones included, below which looking for cancelled ones is not worth it."""
 
 _T = TypeVar("_T")
 
@@ -65,61 +68,52 @@ class SimTask(asyncio.Task[_T]):
         self.process = PROCESS.get(None) if context is None else context.get(PROCESS)
         place = self.process.name if self.process is not None else "-"
         what = name or getattr(coro, "__qualname__", type(coro).__name__)
-        super().__init__(coro, loop=loop, name=f"{place}/{what}#{self.number}", context=context)
+        self.step_label = f"{place}/{what}#{self.number}"
+        super().__init__(coro, loop=loop, name=self.step_label, context=context)
 
     def __hash__(self) -> int:
         return self.number
+
+    def set_name(self, value: object) -> None:
+        """Rename it; it keeps its process and number."""
+        place = self.process.name if self.process is not None else "-"
+        self.step_label = f"{place}/{value}#{self.number}"
+        super().set_name(self.step_label)
 
     def forsake(self) -> None:
         """Say nothing when it is destroyed unfinished."""
         self._log_destroy_pending = False
 
 
-class SimHandle(asyncio.Handle):
-    """A callback to be run. The same as asyncio's, without the debugging that nobody can turn on here."""
+class SimHandle(list[Any]):
+    """A callback to be run: [callback, arguments, context], the callback None once it is cancelled.
+
+    A list, because the interpreter builds one without running Python code, and this is built for every step.
+    It has what callers of `call_soon` use of asyncio's handles.
+    """
 
     __slots__ = ()
-    _callback: Callable[..., object]
-    _context: Context
-
-    def __init__(self, callback: Callable[..., object], args: tuple[Any, ...], loop: SimLoop, context: Context) -> None:
-        self._callback = callback
-        self._args = args
-        self._loop = loop
-        self._context = context
-        self._cancelled = False
-        self._repr = None
-        self._source_traceback = None
-
-
-class SimTimer(asyncio.TimerHandle):
-    """A callback to be run at a virtual time."""
-
-    __slots__ = ()
-    _callback: Callable[..., object]
-    _context: Context
-
-    def __init__(
-        self, when: float, callback: Callable[..., object], args: tuple[Any, ...], loop: SimLoop, context: Context
-    ) -> None:
-        self._callback = callback
-        self._args = args
-        self._loop = loop
-        self._context = context
-        self._cancelled = False
-        self._repr = None
-        self._source_traceback = None
-        self._when = when
-        self._scheduled = True
 
     def cancel(self) -> None:
-        """Never run the callback; what it holds is let go at once, the place in the heap later."""
-        self._cancelled = True
-        self._callback = _nothing
-        self._args = ()
+        """Never run the callback, and let go what it holds."""
+        self[0] = None
+        self[1] = ()
+
+    def cancelled(self) -> bool:
+        """Whether it was cancelled."""
+        return self[0] is None
 
 
-def _nothing() -> None: ...
+class SimTimer(SimHandle):
+    """A callback to be run at a virtual time. A cancelled one keeps its place in the heap until then."""
+
+    __slots__ = ("due",)
+    due: float
+
+    def when(self) -> float:
+        """Return the time, in seconds of the loop's clock."""
+
+        return self.due
 
 
 async def _no_network(*_: object) -> None:
@@ -131,23 +125,24 @@ class SimLoop(asyncio.base_events.BaseEventLoop):
 
     def __init__(self, rng: Random, recorder: StepRecorder, *, time_limit_s: float, steps_limit: int) -> None:
         super().__init__()
-        self._ready: deque[SimHandle | SimTimer] = deque()
+        self._ready: deque[SimHandle] = deque()
         self._heap: list[tuple[float, int, SimTimer]] = []
-        self._now = START_S
+        self._heap_size_limit = HEAP_SIZE_MIN
+        self.now = START_S
         self._time_limit = START_S + time_limit_s
         self._timers_set = 0
         self._numbers_given = 0
-        self._steps_at_instant = 0
         self._steps_limit = steps_limit
         self._rng = rng
         self._recorder = recorder
         self._graveyard: list[object] = []
         self._failure: BaseException | None = None
+        self._stopping = False
         self._thread_number = threading.get_ident()
         self._is_dissolving = False  # the run is over: the dead may run their last steps
         self.steps = 0
         self.on_error: Callable[[Process | None, dict[str, Any]], None] | None = None
-        self.on_undelivered: Callable[[SimHandle | SimTimer], None] | None = None
+        self.on_undelivered: Callable[[SimHandle], None] | None = None
         self.open_stream: Callable[..., Coroutine[Any, Any, Any]] = _no_network
         self.open_server: Callable[..., Coroutine[Any, Any, Any]] = _no_network
 
@@ -155,16 +150,17 @@ class SimLoop(asyncio.base_events.BaseEventLoop):
 
     def time(self) -> float:
         """Return the virtual time in seconds."""
-        return self._now
+        return self.now
 
     def call_at(  # type: ignore[override]  # the base is generic over the callback's arguments, which is no help here
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> SimTimer:
         """Run a callback at a virtual time, rounded up to the grid and at least one tick from now."""
         when = ceil(when * TICKS_PER_S) * TICK_S
-        if when <= self._now:
-            when = self._now + TICK_S
-        timer = SimTimer(when, callback, args, self, copy_context() if context is None else context)
+        if when <= self.now:
+            when = self.now + TICK_S
+        timer = SimTimer((callback, args, copy_context() if context is None else context))
+        timer.due = when
         self._timers_set += 1
         heappush(self._heap, (when, self._timers_set, timer))
         return timer
@@ -173,13 +169,13 @@ class SimLoop(asyncio.base_events.BaseEventLoop):
         self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> SimTimer:
         """Run a callback after a virtual delay in seconds."""
-        return self.call_at(self._now + delay, callback, *args, context=context)
+        return self.call_at(self.now + delay, callback, *args, context=context)
 
     def call_soon(  # type: ignore[override]  # as above
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> SimHandle:
         """Run a callback in this instant, after those that wait already."""
-        handle = SimHandle(callback, args, self, copy_context() if context is None else context)
+        handle = SimHandle((callback, args, copy_context() if context is None else context))
         self._ready.append(handle)
         return handle
 
@@ -257,64 +253,82 @@ class SimLoop(asyncio.base_events.BaseEventLoop):
     # --- running ---
 
     def _run_once(self) -> None:
-        """Run all that is ready; when nothing is, let time jump to the next timer."""
+        """Run steps until somebody stops the loop; when nothing is ready, let time jump to the next timer."""
         ready = self._ready
-        if not ready:
-            self._advance()
-        count = len(ready)
-        self.steps += count
-        self._steps_at_instant += count
-        if self._steps_at_instant > STEPS_AT_ONE_INSTANT_MAX:
-            raise SimLivelock(self._report(f"{STEPS_AT_ONE_INSTANT_MAX} steps without time passing"))
-        if self.steps > self._steps_limit:
-            raise SimTimeExhausted(self._report(f"the budget of {self._steps_limit} steps is used up"))
         record = self._recorder.step if self._recorder.is_hashing else None
-        for _ in range(count):
+        steps = self.steps
+        steps_limit = self._steps_limit_now(steps)
+        while not self._stopping:
+            if not ready:
+                self.steps = steps
+                self._advance()
+                steps_limit = self._steps_limit_now(steps)
             handle = ready.popleft()
-            if handle._cancelled:
+            callback, arguments, context = handle
+            if callback is None:
                 continue
-            context = handle._context
             process = context.get(PROCESS)
             if process is not None and not process.runs and not self._is_dissolving:
                 process.hold(handle)
                 continue
-            callback = handle._callback
+            steps += 1
+            if steps > steps_limit:
+                self.steps = steps
+                self._raise_spinning()
             if record is not None:
                 record(callback)
             try:
-                context.run(callback, *handle._args)
+                context.run(callback, *arguments)
             except (SystemExit, KeyboardInterrupt):
                 raise
             except BaseException as error:  # noqa: BLE001  # as asyncio: whatever a callback raises is reported
                 name = getattr(callback, "__qualname__", type(callback).__name__)
-                self._callback_failed(process, name, error)
+                self._tell(process, {"message": f"exception in callback {name}", "exception": error})
+        self.steps = steps
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure
 
+    def _steps_limit_now(self, steps: int) -> int:
+        return min(self._steps_limit, steps + STEPS_AT_ONE_INSTANT_MAX)
+
+    def _raise_spinning(self) -> NoReturn:
+        if self.steps > self._steps_limit:
+            raise SimTimeExhausted(self._report(f"the budget of {self._steps_limit} steps is used up"))
+        raise SimLivelock(self._report(f"{STEPS_AT_ONE_INSTANT_MAX} steps without time passing"))
+
     def _advance(self) -> None:
+        """Move time to the first timer and make all that are due then ready, in the order in which they were set."""
         heap = self._heap
-        while heap and heap[0][2]._cancelled:
+        if len(heap) > self._heap_size_limit:
+            self._drop_cancelled()
+        while heap and heap[0][2][0] is None:
             heappop(heap)
         if not heap:
             raise SimDeadlock(self._report("nothing is ready and no timer is set"))
         when = heap[0][0]
         if when > self._time_limit:
             raise SimTimeExhausted(self._report(f"the budget of {self._time_limit - START_S:g} virtual s is used up"))
-        self._now = when
-        self._steps_at_instant = 0
+        self.now = when
         if self._recorder.is_hashing:
             self._recorder.instant(when)
         while heap and heap[0][0] <= when:
             self._ready.append(heappop(heap)[2])
 
+    def _drop_cancelled(self) -> None:
+        """Rebuild the heap without cancelled timers: most are timeouts, which would stay for their whole time."""
+        self._heap[:] = [entry for entry in self._heap if entry[2][0] is not None]
+        heapify(self._heap)
+        self._heap_size_limit = 2 * len(self._heap) + HEAP_SIZE_MIN
+
     def fail(self, error: BaseException) -> None:
         """End the run with this error, after the step in hand."""
         if self._failure is None:
             self._failure = error
+            self._stopping = True
 
     def _report(self, what: str) -> str:
-        return f"{what} at {self._now - START_S:.6f} virtual s\n{describe_tasks(self.unfinished_tasks())}"
+        return f"{what} at {self.now - START_S:.6f} virtual s\n{describe_tasks(self.unfinished_tasks())}"
 
     def unfinished_tasks(self) -> list[SimTask[Any]]:
         """Return all tasks of this loop that are not done, oldest first."""
@@ -322,9 +336,6 @@ class SimLoop(asyncio.base_events.BaseEventLoop):
         return sorted(tasks, key=lambda task: task.number)
 
     # --- errors ---
-
-    def _callback_failed(self, process: Process | None, name: str, error: BaseException) -> None:
-        self._tell(process, {"message": f"exception in callback {name}", "exception": error})
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """Keep what asyncio would log, for the end of the run."""
@@ -347,19 +358,22 @@ class SimLoop(asyncio.base_events.BaseEventLoop):
         for task in self.unfinished_tasks():
             task.cancel()
         try:
-            while any(not task.done() for task in self.unfinished_tasks()):
-                self._stopping = True
-                self.run_forever()
+            if self.unfinished_tasks():
+                self.run_until_complete(self._until_all_done())
         except (SimDeadlock, SimLivelock, SimTimeExhausted):
             for task in self.unfinished_tasks():
                 task.forsake()
         self._graveyard.clear()
 
+    async def _until_all_done(self) -> None:
+        me = asyncio.current_task()
+        while others := [task for task in self.unfinished_tasks() if task is not me]:
+            await asyncio.wait(others)
+
     # --- the dead ---
 
-    def bury(self, handle: asyncio.Handle) -> None:
-        """Keep a dead process's callback, unless it is a message: then the machine's kernel deals with it."""
-        assert isinstance(handle, SimHandle | SimTimer)
+    def bury(self, handle: SimHandle) -> None:
+        """Keep a dead process's callback; when it is a message, the machine's kernel deals with it."""
         self._graveyard.append(handle)
         if self.on_undelivered is not None:
             self.on_undelivered(handle)
@@ -368,6 +382,6 @@ class SimLoop(asyncio.base_events.BaseEventLoop):
         """Keep a dead process's tasks where no destructor runs their `finally` blocks."""
         self._graveyard.extend(task for task in self.unfinished_tasks() if task.process is process)
 
-    def run_held(self, handles: list[asyncio.Handle]) -> None:
+    def run_held(self, handles: list[SimHandle]) -> None:
         """Run what a paused process could not, in the order in which it came."""
-        self._ready.extend(handle for handle in handles if isinstance(handle, SimHandle | SimTimer))
+        self._ready.extend(handles)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cluster.runtime.sim.disk import SimDisk
-    from cluster.runtime.sim.loop import SimLoop
+    from cluster.runtime.sim.loop import SimHandle, SimLoop
     from cluster.runtime.sim.network import End, Listener
 
 PROCESS: ContextVar[Process] = ContextVar("fencepost_simulated_process")
@@ -44,7 +44,7 @@ class Process:
         self.runs = True  # state is RUNNING: the one bit that the loop looks at before each step
         self.ends: dict[int, End] = {}
         self.main: asyncio.Task[Any] | None = None
-        self._held: list[asyncio.Handle] = []
+        self._held: list[SimHandle] = []
         self._loop = loop
         self.context: Context = copy_context()
         self.context.run(PROCESS.set, self)
@@ -54,7 +54,7 @@ class Process:
         assert self.state is not ProcessState.DEAD
         return self._loop.create_task(main, name=name, context=self.context.copy())
 
-    def hold(self, handle: asyncio.Handle) -> None:
+    def hold(self, handle: SimHandle) -> None:
         """Take a callback that came due while the process does not run."""
         if self.state is ProcessState.PAUSED:
             self._held.append(handle)

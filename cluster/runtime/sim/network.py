@@ -16,7 +16,7 @@ from random import Random
 from typing import Any
 
 from cluster.runtime.links import LinkRule, judge
-from cluster.runtime.sim.loop import SimHandle, SimLoop, SimTimer
+from cluster.runtime.sim.loop import SimHandle, SimLoop
 from cluster.runtime.sim.machines import Machine, Process
 from cluster.runtime.sim.recording import StepRecorder
 
@@ -62,7 +62,7 @@ class Message:
 class Lane:
     """An ordered stream of messages over one link. `api` is the RPC method that link rules may name."""
 
-    __slots__ = ("api", "label", "last_arrival", "link", "network", "receiver", "sender", "stored")
+    __slots__ = ("api", "last_arrival", "link", "network", "receiver", "sender", "step_label", "stored")
 
     def __init__(self, network: Network, sender: End, receiver: End, api: str | None) -> None:
         self.network = network
@@ -70,7 +70,7 @@ class Lane:
         self.receiver = receiver
         self.api = api
         self.link = network.link(sender.machine_name, receiver.machine_name)
-        self.label = f"{self.link.source}>{self.link.target}" + (f"/{api}" if api else "")
+        self.step_label = f"{self.link.source}>{self.link.target}" + (f"/{api}" if api else "")
         self.last_arrival = 0.0
         self.stored: list[Message] | None = None  # while the link is cut
 
@@ -96,7 +96,7 @@ class Lane:
 
     def _schedule(self, delay_s: float, deliver: Callable[..., None], arguments: tuple[Any, ...]) -> None:
         loop = self.network.loop
-        arrival = self.last_arrival = max(loop.time() + delay_s, self.last_arrival)
+        arrival = self.last_arrival = max(loop.now + delay_s, self.last_arrival)
         process = self.receiver.process
         context = self.network.kernel if process is None else process.context
         loop.call_at(arrival, self.arrive, deliver, arguments, context=context)
@@ -311,7 +311,8 @@ class Network:
             if process.machine.is_powered:
                 end.reset_peer()
 
-    def _undelivered(self, handle: SimHandle | SimTimer) -> None:
-        lane = getattr(handle._callback, "__self__", None)
+    def _undelivered(self, handle: SimHandle) -> None:
+        callback, arguments, _ = handle
+        lane = getattr(callback, "__self__", None)
         if isinstance(lane, Lane):
-            lane.undelivered(*handle._args)
+            lane.undelivered(*arguments)

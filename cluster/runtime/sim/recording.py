@@ -6,7 +6,6 @@ the same seed have the same hash, and two hashes that differ say that the runs w
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from hashlib import blake2b
 
@@ -32,11 +31,10 @@ class StepRecorder:
             self._update()
 
     def step(self, callback: Callable[..., object]) -> None:
-        """Note that a callback runs: a task by its name, anything else by its function's."""
-        owner = getattr(callback, "__self__", None)
-        if isinstance(owner, asyncio.Task):
-            self._pending.append(owner.get_name())
-        else:
+        """Note that a callback runs: by its task's or lane's label, or by its function's name."""
+        try:
+            self._pending.append(callback.__self__.step_label)  # type: ignore[attr-defined]  # that is the question
+        except AttributeError:
             self._pending.append(getattr(callback, "__qualname__", "partial"))
 
     def message(self, lane: str, crc: int) -> None:

@@ -56,7 +56,7 @@ def send(lane: Lane, deliver: Callable[..., None], data: bytes, *arguments: Any)
     """Send bytes over a lane, and let the run's hash see them."""
     recorder = lane.network.recorder
     if recorder.is_hashing:
-        recorder.message(lane.label, crc32(data))
+        recorder.message(lane.step_label, crc32(data))
     lane.send(deliver, data, *arguments)
 
 

@@ -7,7 +7,6 @@ clusters of nodes (`cluster.lab`), which are built on this.
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
@@ -176,4 +175,3 @@ def _clear_up(simulation: Simulation, steps: StepRecorder) -> None:
     loop.on_error = lambda process, context: None
     loop.dissolve(TEARDOWN_STEPS_MAX)
     loop.close()
-    gc.collect()

@@ -67,7 +67,7 @@ class SimTransport(asyncio.Transport):
     def _send(self, data: bytes) -> None:
         crc = crc32(data)
         if self._recorder.is_hashing:
-            self._recorder.message(self._lane.label, crc)
+            self._recorder.message(self._lane.step_label, crc)
         self._outstanding_bytes += len(data)
         if len(data) > 1 and crc % SPLIT_ONE_IN == 0:
             middle = 1 + crc % (len(data) - 1)

@@ -34,7 +34,7 @@ class SimClock:
 
     def monotonic_ms(self) -> int:
         """Milliseconds of the loop's clock."""
-        return int(self._loop.time() * 1000)
+        return int(self._loop.now * 1000)
 
     def wall_ms(self) -> int:
         """Milliseconds since 1970; every run begins at the same moment."""
