@@ -40,5 +40,7 @@ def parse_share(text: object) -> float:
 
 
 def seconds_text(duration_us: int) -> str:
-    """Return `9.4s`: what people read."""
+    """Return `9.4s`, or `7ms` for what is shorter than a tenth of a second: what people read."""
+    if 0 < duration_us < US_PER_SECOND / 10:
+        return f"{duration_us / 1000:.0f}ms"
     return f"{duration_us / US_PER_SECOND:.1f}s"

@@ -111,7 +111,7 @@ class Schedule:
         await asyncio.sleep(max(0, duration_us) / US_PER_SECOND)
 
     def _fire(self, step: PlannedStep, targets: tuple[str, ...]) -> None:
-        self._target.emit(LAB, StepFired(step.id, step.verb or "note", targets))
+        self._target.emit(LAB, StepFired(step.id, step.verb or ("when" if step.when else "note"), targets))
 
     # --- actions -----------------------------------------------------------------------------------
 

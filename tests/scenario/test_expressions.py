@@ -1,0 +1,170 @@
+"""Conditions over the trace: what they are worth, what changes them, and what is missing."""
+
+from __future__ import annotations
+
+import pytest
+
+from cluster.base.trace import (
+    BatchAppended,
+    ControllerActivated,
+    ControllerResigned,
+    HighWatermarkAdvanced,
+    NodeFaulted,
+    NodeStarted,
+    PartitionMetadataApplied,
+    PartitionRoleChanged,
+    RaftRoleChanged,
+    RecordAcknowledged,
+    Traced,
+    TraceEvent,
+)
+from cluster.lab.selectors import SelectorError
+from cluster.report import ClusterView
+from cluster.scenario.expressions import Scope, Vocabulary, parse_expression
+
+IDS = {"b1": 1, "b2": 2, "b3": 3, "c1": 101, "c2": 102}
+WORDS = Vocabulary(tuple(IDS), ("p1", "p2"), {"orders": 1})
+
+
+def view_of(*history: tuple[str, TraceEvent]) -> ClusterView:
+    view = ClusterView(IDS, ["b1", "b2", "b3"], ["c1", "c2"], ["p1", "p2"], {"b1": "a"})
+    for number, (node, event) in enumerate(history):
+        view.apply(Traced(number * 100_000, node, event))
+    return view
+
+
+def metadata(node: str, leader: int, epoch: int, isr: tuple[int, ...], offset: int) -> tuple[str, TraceEvent]:
+    return node, PartitionMetadataApplied("orders", 0, leader, epoch, epoch, (1, 2, 3), isr, (3,), offset)
+
+
+FAILOVER = (
+    ("c1", ControllerActivated(4)),
+    metadata("c1", 1, 0, (1, 2, 3), 5),
+    metadata("b1", 1, 0, (1, 2, 3), 5),
+    ("b1", PartitionRoleChanged("orders", 0, "leader", 0, 0)),
+    ("b1", BatchAppended("orders", 0, "leader", 0, 9, 0)),
+    ("b1", HighWatermarkAdvanced("orders", 0, "leader", 7, 0)),
+    metadata("c1", 2, 1, (2, 3), 6),
+    ("b2", PartitionRoleChanged("orders", 0, "leader", 1, 8)),
+    ("b2", HighWatermarkAdvanced("orders", 0, "leader", 8, 1)),
+    ("p1", RecordAcknowledged("orders", 0, "p1-000001", 1)),
+    ("b3", RaftRoleChanged(4, "follower", 101)),
+)
+
+
+def is_true(text: str, *history: tuple[str, TraceEvent], **bindings: tuple[str, ...]) -> bool:
+    scope = Scope(view_of(*(history or FAILOVER)), bindings, now_us=1_500_000)
+    return parse_expression(text, WORDS).is_true(scope)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "leader(orders-0) == b2",
+        "leader(orders-0) != b1",
+        "leader(orders-0) != none",
+        "leader(orders-0) in isr(orders-0)",
+        "leader(orders-0) in $side",
+        "leader(orders-0) != $victim",
+        "leader-epoch(orders-0) == 1",
+        "isr(orders-0).size == 2",
+        "$side.size == 2",
+        "elr(orders-0) == b3",
+        "preferred(orders-0) == b1",
+        "followers(orders-0).size == 2",
+        "hw(orders-0) >= 8",
+        "leo(orders-0) == 8",
+        "active-controller == c1",
+        "controller-epoch > 3",
+        "zombie-leader(orders-0)",
+        "zombie-leader(orders-0) == b1",
+        "view(b1).leader(orders-0) == b1",
+        "view(b1).hw(orders-0) < view(b1).leo(orders-0)",
+        "view(b1).role(orders-0) == view(b2).role(orders-0)",
+        "view(b3).active-controller == c1",
+        "acked(p1) == 1",
+        "acked == 1",
+        "rate(acked(p1)) > 0",
+        "rate(acked(p2)) == 0",
+        "all-partitions-led",
+    ],
+)
+def test_a_condition_that_holds(text: str) -> None:
+    assert is_true(text, side=("b2", "b3"), victim=("b1",))
+
+
+@pytest.mark.parametrize("text", ["isr-full", "leader(orders-0) == none", "hw(orders-0) > 8", "acked(p2)"])
+def test_a_condition_that_does_not_hold(text: str) -> None:
+    assert not is_true(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "leader(orders-0) == b1",
+        "leader(orders-0) != b1",
+        "leader(orders-0) == $victim",
+        "leader(orders-0) != $victim",
+        "leader(orders-0) in brokers",
+        "hw(orders-0) >= 0",
+        "active-controller == c1",
+        "zombie-leader(orders-0)",
+    ],
+)
+def test_nothing_is_true_of_what_is_missing(text: str) -> None:
+    assert not is_true(text, ("b1", NodeStarted(1, ("broker",))))
+
+
+def test_that_something_is_missing_can_be_asked() -> None:
+    nothing = ("b1", NodeStarted(1, ("broker",)))
+    assert is_true("leader(orders-0) == none", nothing)
+    assert is_true("active-controller == none", nothing)
+    assert not is_true("leader(orders-0) != none", nothing)
+    assert not is_true("leader(orders-0) == $victim", nothing), "two missing things are not equal"
+
+
+def test_a_dead_leader_leads_nobody_and_a_paused_one_still_does() -> None:
+    assert is_true("leader(orders-0) == none", *FAILOVER, ("lab", NodeFaulted("b2", "killed")))
+    assert is_true("leader(orders-0) == b2", *FAILOVER, ("lab", NodeFaulted("b2", "paused")))
+
+
+def test_an_active_controller_ends_by_resigning_or_by_dying() -> None:
+    assert is_true("active-controller == none", *FAILOVER, ("c1", ControllerResigned(4)))
+    assert is_true("active-controller == none", *FAILOVER, ("lab", NodeFaulted("c1", "powered-off")))
+    assert is_true("active-controller == c2", *FAILOVER, ("c2", ControllerActivated(5)), ("c1", ControllerResigned(4)))
+
+
+def test_a_view_that_is_replayed_after_a_restart_does_not_turn_the_clock_back() -> None:
+    replayed = (*FAILOVER, ("b1", NodeStarted(1, ("broker",))), metadata("b1", 1, 0, (1, 2, 3), 5))
+    assert is_true("leader(orders-0) == b2", *replayed)
+    assert is_true("view(b1).leader(orders-0) == b1", *replayed)
+    assert not is_true("zombie-leader(orders-0)", *replayed), "a new process leads nothing yet"
+
+
+def test_an_expression_names_the_events_that_can_change_it() -> None:
+    assert BatchAppended.kind not in parse_expression("leader(orders-0) == b1", WORDS).kinds
+    assert BatchAppended.kind in parse_expression("leo(orders-0) == 1", WORDS).kinds
+    assert parse_expression("acked(p1) > 3", WORDS).kinds == {RecordAcknowledged.kind}
+    assert parse_expression("rate(acked(p1)) > 3", WORDS).is_sampled
+    assert parse_expression("lost == 0", WORDS).at_end_only
+    assert parse_expression("leader(orders-0) in $side.main", WORDS).variables == ("side.main",)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("leeder(orders-0) == b1", "did you mean leader"),
+        ("leader(order-0) == b1", "did you mean orders"),
+        ("leader(orders-0) == b9", "unknown name 'b9'"),
+        ("acked(p3) > 1", "unknown client 'p3'"),
+        ("rate(leader(orders-0)) > 1", "rate\\(\\) counts"),
+        ("view(b1) == b1", "needs a value"),
+        ("view(b1).lag(orders-0) == 1", "a node has no 'lag'"),
+        ("isr(orders-0).size = 3", "is not understood"),
+        ("isr(orders-0", "not closed"),
+        ("== 3", "expected a value"),
+    ],
+)
+def test_a_mistake_is_named(text: str, complaint: str) -> None:
+    with pytest.raises(SelectorError, match=complaint):
+        parse_expression(text, WORDS)

@@ -1,0 +1,109 @@
+"""The commands as a script sees them: exit codes, one JSON object a line, talk on standard error."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios"
+COMMAND = (sys.executable, "-c", "from cluster.cli import main; main()")
+
+SHORT = """
+lab: v1
+name: short
+duration: 4s
+cluster:
+  controllers: 1
+  profile: fast
+  topics: {orders: {partitions: 1, replication-factor: 3, config: {min.insync.replicas: 2}}}
+clients:
+  p1: {produce: orders, rate: 20/s}
+steps:
+  - {id: crash, at: 1s, kill: leader(orders-0), as: victim}
+  - {id: elected, after: crash, when: leader(orders-0) != $victim, timeout: 2s}
+expect:
+  - {id: durable, finally: no-lost-acks}
+  - {id: gone, sometimes: leader(orders-0) == none}
+  - {id: mended, eventually: all-partitions-led, within: 1s, of: elected}
+variants:
+  wrong: {verdicts: {durable: violated}}
+  vague: {patch: {steps: {elected: {timeout: 100ms}}}}
+"""
+
+KEYS = {
+    "scenario", "variant", "target", "seed", "verdict", "checks", "acked", "failed", "unknown",
+    "lost", "duplicates", "trace_hash", "virtual_s", "wall_s",
+}  # fmt: skip
+
+
+def fencepost(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    words = [*COMMAND, *map(str, arguments)]
+    return subprocess.run(words, capture_output=True, text=True, check=False, cwd=SCENARIOS.parent)
+
+
+@pytest.fixture
+def short(tmp_path: Path) -> Path:
+    path = tmp_path / "short.yaml"
+    path.write_text(SHORT)
+    return path
+
+
+def test_exit_codes_say_as_expected_different_and_inconclusive(short: Path) -> None:
+    run = fencepost("run", short, "--json", "--all-variants", "--seed", "3")
+    rows = [json.loads(line) for line in run.stdout.splitlines()]
+    assert [row["verdict"] for row in rows] == ["as-expected", "different", "inconclusive"], run.stdout + run.stderr
+    assert [row["variant"] for row in rows] == [None, "wrong", "vague"]
+    assert all(set(row) >= KEYS for row in rows)
+    assert run.returncode == 1, "one verdict that differs outweighs an inconclusive one"
+    assert rows[0]["acked"] > 0
+    assert rows[0]["target"] == "sim"
+    assert fencepost("run", short, "--seed", "3").returncode == 0
+    assert fencepost("run", short, "--seed", "3", "--variant", "vague").returncode == 3
+
+
+def test_the_printed_replay_command_gives_the_same_run(short: Path, tmp_path: Path) -> None:
+    first = fencepost("run", short, "--seed", "5", "--report", tmp_path / "report", "--set", "clients/p1/rate=30/s")
+    replay = first.stdout.splitlines()[-1].removeprefix("  replay: fencepost ").split()
+    again = fencepost(*replay, "--json")
+    result = json.loads((tmp_path / "report" / "short" / "result.json").read_text())
+    assert json.loads(again.stdout)["trace_hash"] == result["trace_hash"]
+    events = (tmp_path / "report" / "short" / "events.jsonl").read_text().splitlines()
+    assert {"t", "node", "kind"} <= set(json.loads(events[0]))
+
+
+def test_a_bad_scenario_is_a_usage_error_with_its_mistakes(short: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.yaml"
+    bad.write_text(SHORT.replace("kill:", "kil:"))
+    run = fencepost("run", bad)
+    assert (run.returncode, run.stdout) == (2, "")
+    assert "did you mean kill?" in run.stderr
+    assert fencepost("run", short, "--variant", "rong").returncode == 2
+    assert fencepost("run", tmp_path / "none.yaml").returncode == 2
+    check = fencepost("validate", bad, short)
+    assert check.returncode == 2
+    assert "sound, with 2 variants" in check.stdout
+
+
+def test_power_loss_is_for_the_simulation() -> None:
+    run = fencepost("run", SCENARIOS / "power-loss-last-replica.yaml", "--on", "local")
+    assert run.returncode == 2
+    assert "is for sim only" in run.stderr
+
+
+def test_exploring_finds_nothing_and_replays_a_seed(short: Path) -> None:
+    run = fencepost("explore", short, "--seeds", "2", "--jobs", "1", "--json")
+    assert run.returncode == 0, run.stdout + run.stderr
+    rows = [json.loads(line) for line in run.stdout.splitlines()]
+    assert [row["seed"] for row in rows] == [1, 2]
+    again = fencepost("explore", short, "--seed", "2", "--json")
+    assert json.loads(again.stdout)["trace_hash"] == rows[1]["trace_hash"], "in another process, the same run"
+
+
+@pytest.mark.parametrize("path", sorted(SCENARIOS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_scenario_and_variant_gives_its_stated_verdict(path: Path) -> None:
+    run = fencepost("run", path, "--all-variants", "--seed", "7")
+    assert run.returncode == 0, run.stdout + run.stderr
