@@ -265,8 +265,9 @@ class Segment:
     def _walk_tail(self) -> bool:
         """Learn from the indexes, and from the batches behind their last entries, what an append would have noted.
 
-        False when the last index entry is not about the batch that it points at, or when the last batch does
-        not end where the file ends.
+        False when the last index entry is not about the batch that it points at, when the last batch does not
+        end where the file ends, or when there is no index where there should be one: to read a large segment
+        without it is to walk from its start each time.
         """
         size_bytes = self.size_bytes
         self._forget_batches()
@@ -275,8 +276,7 @@ class Segment:
             self._max_timestamp_offset = self.base_offset + self._time_index.values[-1]
         start = self._index.values[-1] if len(self._index) else 0
         self.size_bytes = size_bytes  # the walk reads up to here
-        last_offset = None
-        end = start
+        last = end = start
         for position, header in self.headers(start):
             last_offset = header.last_offset
             if position == start and len(self._index) and last_offset != self.base_offset + self._index.keys[-1]:
@@ -284,13 +284,14 @@ class Segment:
             if header.max_timestamp > self.max_timestamp:
                 self.max_timestamp = header.max_timestamp
                 self._max_timestamp_offset = last_offset
+            last = position
             end = position + header.size_bytes
             self.next_offset = last_offset + 1
         for _, header in self.headers(0):
             self.first_timestamp = header.max_timestamp
             break
         self._unindexed_bytes = end - start
-        return end == size_bytes
+        return end == size_bytes and (len(self._index) > 0 or last <= self.index_interval_bytes)
 
     def _forget_batches(self) -> None:
         self.size_bytes = 0

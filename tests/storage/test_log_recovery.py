@@ -103,7 +103,7 @@ def assert_usable(log: Log, disk: MemoryDisk, expected: bytes) -> None:
 
 
 @given(writes=WRITES, data=st.data())
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=200)
 def test_cut_or_corrupt_anywhere_every_batch_before_the_damage_is_intact(
     writes: list[Write], data: st.DataObject
 ) -> None:
@@ -160,7 +160,7 @@ def _damage(disk: MemoryDisk, position: int, kind: str) -> None:
 
 
 @given(writes=WRITES, survivors_percent=st.integers(0, 100), data=st.data())
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=200)
 def test_a_loss_of_power_takes_nothing_that_was_flushed(
     writes: list[Write], survivors_percent: int, data: st.DataObject
 ) -> None:

@@ -70,14 +70,44 @@ def test_truncation_takes_epochs_and_producers_with_it() -> None:
 def test_a_snapshot_of_records_that_are_gone_is_gone_too() -> None:
     """Otherwise a later start would take over a snapshot that knows nothing of the records written since."""
     disk = MemoryDisk()
-    log = open_log(disk)
+    log = open_log(disk, configs())
     fill(log, 30)
     log.close()
-    log = open_log(disk)
+    log = open_log(disk, configs())
     log.truncate_to(10)
-    for sequence in range(40):
-        append(log, batch_of(1, producer=(4, 0, sequence)))
-    assert remembered(open_log(disk).producers) == producers_of(read_all(log)) != []
+    for sequence in range(10):
+        append(log, batch_of(9, producer=(4, 0, sequence * 9)))
+    fill(log, 10)
+    assert remembered(open_log(disk, configs()).producers) == producers_of(read_all(log)) != []
+
+
+def test_truncation_cuts_the_indexes_too() -> None:
+    disk = MemoryDisk()
+    log = open_log(disk)
+    for number in range(9):
+        append(log, batch_of(1, size=100, timestamp_ms=NOW_MS + number * 100))
+    log.truncate_to(6)
+    append(log, batch_of(1, timestamp_ms=NOW_MS + 5))
+    assert log.offset_for_timestamp(NOW_MS + 501) is None
+    for found in (log, open_log(disk)):
+        newest = found.max_timestamp_offset()
+        assert newest is not None and (newest.timestamp, newest.offset) == (NOW_MS + 500, 5)
+
+
+def test_the_recovery_point_is_lowered_before_anything_is_cut() -> None:
+    """Otherwise a crash in between would leave records that are not synced below it, once new ones are appended."""
+    for cut in (lambda log: log.truncate_to(50), lambda log: log.truncate_fully_and_start_at(50)):
+        disk = DyingDisk()
+        log = open_log(disk)
+        fill(log, 40)
+        sync_all(log, disk)
+        log.close()
+        sizes = [disk.size(path) for path in log_files(disk)]
+        disk.changes_left = 1
+        with pytest.raises(Killed):
+            cut(log)
+        assert [disk.size(path) for path in log_files(disk)] == sizes
+        assert disk.files[f"{DIRECTORY}/recovery-point-offset-checkpoint"] == b"0\n1\norders 0 50\n"
 
 
 def test_a_log_can_begin_anew_at_any_offset() -> None:
