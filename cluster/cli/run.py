@@ -40,6 +40,7 @@ def run(
 ) -> None:
     """Run a scenario: faults, then heal, then read everything back; exit 0 if all came out as expected."""
     from cluster.report import EXIT_CODES, terminal_text
+    from cluster.runtime.sim import SimulationError
     from cluster.scenario import ScenarioError, make_all_plans, make_plan, run_in
 
     _prepare(on)
@@ -53,7 +54,12 @@ def run(
         code = 0
         for plan in plans:
             chosen = plan.scenario.seed if seed is None else seed
-            done = run_in(on, plan, chosen, _replay(file, on, chosen, plan.variant, overrides))
+            replay = _replay(file, on, chosen, plan.variant, overrides)
+            try:
+                done = run_in(on, plan, chosen, replay)
+            except SimulationError:
+                typer.echo(f"CRASHED  {plan.scenario.name}  seed {chosen}\n  replay: {replay}", err=True)
+                raise
             print(json.dumps(done.result.to_json()) if as_json else terminal_text(done.result), flush=True)
             if report is not None:
                 _keep(report, plan, done)
