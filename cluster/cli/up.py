@@ -111,6 +111,7 @@ def _run(start: _Start, on_ready: Callable[[dict[str, Any]], None]) -> None:
             kafka_port=start.port,
             trace=start.trace,
             zygote=early.take(),
+            on_crash=lambda end: say(f"{end.name} ended by itself. Start it again: fencepost break start {end.name}"),
         )
         await supervisor.run(on_ready)
 

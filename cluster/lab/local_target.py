@@ -36,6 +36,7 @@ START_S = 30.0
 
 _POLL_S = 0.015
 _STOP_S = 20.0  # a controlled shutdown that takes longer is ended by force
+_STOP_ALL_S = 5.0
 _LOG_LINES_SHOWN = 15
 
 
@@ -87,6 +88,7 @@ class LocalTarget:
         self.paused: dict[str, None] = {}
         self.crashes: dict[str, NodeExit] = {}
         self.lost = asyncio.Event()
+        self.on_crash: Callable[[NodeExit], None] = lambda _end: None
 
     # --- the cluster's life ------------------------------------------------------------------------
 
@@ -116,8 +118,9 @@ class LocalTarget:
             await self.resume(name)
         controllers = [] if self.spec.combined else list(self.spec.controllers)
         brokers = [broker.name for broker in self.spec.brokers]
-        await asyncio.gather(*(self._terminate(name) for name in brokers if self.is_running(name)))
-        await asyncio.gather(*(self._terminate(name) for name in controllers if self.is_running(name)))
+        # Combined, the last of them may find no quorum left to say goodbye to: it is not waited for as long.
+        await asyncio.gather(*(self._terminate(name, _STOP_ALL_S) for name in brokers if self.is_running(name)))
+        await asyncio.gather(*(self._terminate(name, _STOP_ALL_S) for name in controllers if self.is_running(name)))
 
     async def close(self) -> None:
         """Stop everything at once; nothing is left behind but the data, unless that was temporary."""
@@ -273,11 +276,11 @@ class LocalTarget:
         order = NodeOrder(self._configs[name], directory, names, self._all_rules(), trace=self._tracing)
         await self._launcher.spawn(order)
 
-    async def _terminate(self, name: str) -> None:
+    async def _terminate(self, name: str, patience_s: float = _STOP_S) -> None:
         self._expected[name] = None
         self._launcher.signal(name, signal.SIGTERM)
         try:
-            async with asyncio.timeout(_STOP_S):
+            async with asyncio.timeout(patience_s):
                 await self._launcher.ended(name)
         except TimeoutError:
             self._launcher.signal(name, signal.SIGKILL)
@@ -296,6 +299,7 @@ class LocalTarget:
         if end.name not in self._expected and not self._closed:
             self.crashes[end.name] = end
             self._ended(end.name, "killed")
+            self.on_crash(end)
 
     def _gone(self) -> None:
         if not self._closed:

@@ -23,6 +23,7 @@ from cluster.lab.home import SOCKET_FILE, cluster_home
 from cluster.lab.local_target import LocalTarget
 from cluster.lab.observation import Observation
 from cluster.lab.target import ClusterSpec, TopicSpec, check_topic
+from cluster.runtime.live.launcher import NodeExit
 from cluster.runtime.live.zygote_start import StartedZygote
 
 _LINE_BYTES_MAX = 1 << 20
@@ -40,6 +41,7 @@ class Supervisor:
         kafka_port: int,
         trace: bool,
         zygote: StartedZygote | None = None,
+        on_crash: Callable[[NodeExit], None] = lambda _end: None,
     ) -> None:
         self._name = name
         self._directory = cluster_home(name)
@@ -49,6 +51,7 @@ class Supervisor:
         directory = data_directory or self._directory / "data"
         self._data_path = directory
         self._target = LocalTarget(spec, directory=directory, kafka_port=kafka_port, trace=trace, zygote=zygote)
+        self._target.on_crash = on_crash
         self._faults = FaultTable(self._target)
         self._stopping = asyncio.Event()
         self._stopped_in_order = asyncio.Event()
