@@ -55,9 +55,9 @@ class SimTransport(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
         """Send bytes; they are copied."""
-        assert not self._eof_sent, "the stream was ended"
-        if self._is_closing or not data:
+        if self._is_closing or not data:  # after close(), which ends the stream too, asyncio drops what is written
             return
+        assert not self._eof_sent, "the stream was ended"
         self._send(bytes(data))
 
     def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview[Any]]) -> None:
