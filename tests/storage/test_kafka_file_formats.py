@@ -17,7 +17,7 @@ from memory_disk import MemoryDisk
 from cluster.base.errors import ErrorCode, KafkaError
 from cluster.base.ids import NodeId
 from cluster.records import read_header
-from cluster.storage import check_identity, read_topic_id, write_topic_id
+from cluster.storage import EpochStart, check_identity, read_topic_id, write_topic_id
 
 
 def written_disk() -> MemoryDisk:
@@ -71,6 +71,7 @@ def test_an_index_that_does_not_fit_its_log_is_built_anew(damage: str, which: in
     else:
         content += b"\x7f" * 8
     log = open_log(disk)
+    assert log.epochs == (EpochStart(1, 0), EpochStart(4, 60))
     assert [log.read(offset, 1, 80, at_least_one=True) for offset in range(80)]
     fill(log, 10, epoch=4)
     log.close()

@@ -83,13 +83,13 @@ def test_a_snapshot_of_records_that_are_gone_is_gone_too() -> None:
 
 def test_truncation_cuts_the_indexes_too() -> None:
     disk = MemoryDisk()
-    log = open_log(disk)
+    log = open_log(disk, configs(index_interval_bytes=200))
     for number in range(9):
         append(log, batch_of(1, size=100, timestamp_ms=NOW_MS + number * 100))
     log.truncate_to(6)
     append(log, batch_of(1, timestamp_ms=NOW_MS + 5))
     assert log.offset_for_timestamp(NOW_MS + 501) is None
-    for found in (log, open_log(disk)):
+    for found in (log, open_log(disk, configs(index_interval_bytes=200))):
         newest = found.max_timestamp_offset()
         assert newest is not None and (newest.timestamp, newest.offset) == (NOW_MS + 500, 5)
 
