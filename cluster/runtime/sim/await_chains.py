@@ -31,7 +31,8 @@ def describe_chain(awaited: Any) -> str:
     while awaited is not None and len(parts) < CHAIN_LENGTH_MAX:
         frame, inner = _frame_and_inner(awaited)
         if frame is None:
-            parts.append(type(awaited).__name__)
+            name = type(awaited).__name__
+            parts.append("a future" if name == "FutureIter" else name)
             break
         code = frame.f_code
         parts.append(f"{'/'.join(code.co_filename.split('/')[-2:])}:{frame.f_lineno} {code.co_qualname}")

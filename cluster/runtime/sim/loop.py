@@ -16,6 +16,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
+from contextlib import suppress
 from contextvars import Context, copy_context
 from heapq import heapify, heappop, heappush
 from math import ceil
@@ -33,6 +34,9 @@ START_S = 1024.0
 """What the monotonic clock shows when a run begins; not zero, which code may take for "never"."""
 
 STEPS_AT_ONE_INSTANT_MAX = 1_000_000
+
+DISSOLVE_ROUNDS = 3
+"""How often tasks are cancelled at the end of a run; some need more than once."""
 
 HEAP_SIZE_MIN = 256
 """Timers, cancelled ones included, below which looking for cancelled ones is not worth it."""
@@ -81,8 +85,10 @@ class SimTask(asyncio.Task[_T]):
         super().set_name(self.step_label)
 
     def forsake(self) -> None:
-        """Say nothing when it is destroyed unfinished."""
+        """Close its coroutine, whatever that says, and say nothing when the task is destroyed unfinished."""
         self._log_destroy_pending = False
+        with suppress(Exception):
+            self.get_coro().close()
 
 
 class SimHandle(list[Any]):
@@ -261,6 +267,9 @@ class SimLoop(asyncio.base_events.BaseEventLoop):
         while not self._stopping:
             if not ready:
                 self.steps = steps
+                if self._is_dissolving:
+                    self._stopping = True
+                    break
                 self._advance()
                 steps_limit = self._steps_limit_now(steps)
             handle = ready.popleft()
@@ -349,26 +358,23 @@ class SimLoop(asyncio.base_events.BaseEventLoop):
 
     # --- the end ---
 
-    def dissolve(self, steps_max: int) -> None:
-        """Cancel every task, of living and dead processes, and run until all are gone or the steps are used up."""
-        self._is_dissolving = True
-        self._time_limit = float("inf")
-        self._steps_limit = self.steps + steps_max
-        self._failure = None
-        for task in self.unfinished_tasks():
-            task.cancel()
-        try:
-            if self.unfinished_tasks():
-                self.run_until_complete(self._until_all_done())
-        except (SimDeadlock, SimLivelock, SimTimeExhausted):
-            for task in self.unfinished_tasks():
-                task.forsake()
-        self._graveyard.clear()
+    def dissolve(self) -> None:
+        """Cancel every task, of living and dead processes, and let them run without time passing; close what is left.
 
-    async def _until_all_done(self) -> None:
-        me = asyncio.current_task()
-        while others := [task for task in self.unfinished_tasks() if task is not me]:
-            await asyncio.wait(others)
+        What they do is seen by nobody: it only keeps destructors from doing it later, in the middle of another run.
+        """
+        self._is_dissolving = True
+        self._failure = None
+        for _ in range(DISSOLVE_ROUNDS):
+            for task in self.unfinished_tasks():
+                task.cancel()
+            with suppress(SimLivelock, SimTimeExhausted):
+                self.run_forever()
+        for task in self.unfinished_tasks():
+            task.forsake()
+        self._ready.clear()
+        self._heap.clear()
+        self._graveyard.clear()
 
     # --- the dead ---
 

@@ -31,7 +31,6 @@ WRITEBACK_MS = 30_000
 """How long the page cache keeps dirty data by default (Linux's `dirty_expire_centisecs`)."""
 
 STEPS_LIMIT = 200_000_000
-TEARDOWN_STEPS_MAX = 100_000
 
 _T = TypeVar("_T")
 
@@ -173,5 +172,5 @@ def _clear_up(simulation: Simulation, steps: StepRecorder) -> None:
     steps.is_hashing = False
     simulation.is_tracing = False
     loop.on_error = lambda process, context: None
-    loop.dissolve(TEARDOWN_STEPS_MAX)
+    loop.dissolve()
     loop.close()
