@@ -87,10 +87,10 @@ def complain(file: Path, problems: Sequence[str]) -> None:
 
 
 def quiet_clients() -> None:
-    """Silence the clients' own logs: lost connections are the point of the exercise."""
+    """Silence the logs of clients, and of nodes inside a simulation: lost connections are the point of the exercise."""
     import logging
 
-    for name in ("aiokafka", "asyncio"):
+    for name in ("aiokafka", "asyncio", "cluster"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 

@@ -37,6 +37,11 @@ ALWAYS_PROMISED = (
 )
 PROCESS_FAULTS = ("kill", "stop", "pause", "restart")
 LINK_FAULTS = ("isolate", "partition", "slow", "drop")
+STRIKES = ("kill", "stop", "pause", "isolate")
+"""What befalls a leader whose followers lag: the moment when histories diverge."""
+
+LATENCIES = ("100us", "500us", "2ms", "10ms", "40ms")
+"""What every link of one run has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,10 @@ def explored(document: Document, seed: int) -> Plan:
     duration_s = min(FAULTS_S, scenario.duration // US_PER_SECOND)
     changed = {key: value for key, value in document.items() if key not in ("steps", "expect", "variants", "only")}
     changed["duration"] = f"{duration_s}s"
-    changed["steps"] = _Drawer(scenario, promises, Random(f"{seed}/explore"), duration_s).steps()
+    drawer = _Drawer(scenario, promises, Random(f"{seed}/explore"), duration_s)
+    changed["steps"] = drawer.steps()
+    cluster: Document = changed.get("cluster", {})
+    changed["cluster"] = {**cluster, "network": drawer.network()}
     changed["expect"] = expectations(promises)
     return make_plan(changed)
 
@@ -112,7 +120,29 @@ class _Drawer:
         for _ in range(self.power_losses):
             time_ms = self.rng.randrange(1_000, (self.duration_s - 2) * 1_000)
             steps.append({**self._base(len(steps) + 1, time_ms), "power-off": self._broker(), "for": self._lasts()})
+        if self.rng.random() < 0.4:
+            steps += self._lag_and_strike(len(steps))
         return steps
+
+    def network(self) -> Document:
+        """Return the links of this run."""
+        return {"latency": self.rng.choice(LATENCIES), "jitter": self.rng.choice(LATENCIES)}
+
+    def _lag_and_strike(self, count: int) -> list[Document]:
+        """Let followers lag, then strike their leader: what it has alone must not survive, nor be missed."""
+        partition = self.rng.choice(self.partitions)
+        time_ms = self.rng.randrange(1_000, (self.duration_s - 6) * 1_000)
+        strikes = [strike for strike in STRIKES if strike != "kill" or not self.power_losses]
+        lag = {
+            **self._base(count + 1, time_ms),
+            "slow": f"followers({partition}) -> leader({partition})",
+            "apis": ["Fetch"],
+            "latency": self.rng.choice(["100ms", "400ms", "1500ms"]),
+            "for": "4s",
+        }
+        struck_ms = time_ms + self.rng.randrange(1_000, 3_500)
+        strike = {**self._base(count + 2, struck_ms), self.rng.choice(strikes): f"leader({partition})"}
+        return [lag, {**strike, "for": self._lasts()}]
 
     def _base(self, number: int, time_ms: int) -> Document:
         return {"id": f"f{number}", "at": f"{time_ms}ms", "timeout": "2s"}
