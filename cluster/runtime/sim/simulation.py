@@ -117,6 +117,8 @@ class Simulation:
     def _on_error(self, process: Process | None, context: dict[str, Any]) -> None:
         place = process.name if process is not None else LAB
         error = context.get("exception")
+        if error is None:
+            return  # a complaint of asyncio or a client about something left open, as processes do that end
         self.errors.append(f"{place}: {context.get('message')}: {error!r}")
         if isinstance(error, Exception) and process is not None and process.is_critical:
             failure = SimProcessFailed(f"{place}: {context.get('message')}: {error!r}")
