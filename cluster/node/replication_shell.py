@@ -94,6 +94,7 @@ class ReplicationShell:
             if own is None or own.broker_epoch != self._broker_epoch():
                 return
             self._has_begun = True
+            self._replicas.delete_strays(delta.image_after)
             delta = delta_between(MetadataImage.empty(delta.image_after.cluster_id), delta.image_after)
         clock = self._world.clock
         self._replicas.apply(delta, clock.monotonic_ms(), clock.wall_ms())

@@ -19,7 +19,7 @@ from cluster.replication.high_watermark_checkpoint import read_high_watermarks, 
 from cluster.replication.partition import Partition
 from cluster.replication.replica import Replica
 from cluster.replication.waiters import Watch, Watches
-from cluster.storage import Log, read_topic_id
+from cluster.storage import DELETED_SUFFIX, Log, read_topic_id
 
 _logger = logging.getLogger(__name__)
 
@@ -88,6 +88,21 @@ class Replicas:
         if delta.changed_brokers:
             for partition in self:
                 partition.brokers_changed(now_ms)
+
+    def delete_strays(self, image: MetadataImage) -> None:
+        """Delete logs of topics that went while this broker was down, and what a deletion left half done (KAFKA-14616).
+
+        Only for an image that has this broker's own registration: an older one may lack a topic that exists.
+        """
+        for directory in self._disk.list(""):
+            topic_id = read_topic_id(self._disk, directory)
+            half_deleted = directory.endswith(DELETED_SUFFIX)
+            if half_deleted or (topic_id is not None and image.topic_by_id(topic_id) is None):
+                _logger.info("%s belongs to no topic any more and is deleted", directory)
+                try:
+                    self._disk.delete(directory)
+                except DiskError as error:
+                    _logger.error("%s could not be deleted: %s", directory, error)
 
     def _take(self, topic_partition: TopicPartition, state: PartitionState, now_ms: int, wall_ms: int) -> None:
         partition = self._partitions.get(topic_partition)
