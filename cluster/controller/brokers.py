@@ -50,7 +50,8 @@ def register_broker(
     """Register a broker, fenced. Raises KafkaError with what Kafka answers when it may not.
 
     The broker epoch is the offset of the record, so it is unique and only rises. While a session of an earlier
-    process under the same id is valid, the new one has to wait: the old one may still be alive.
+    process under the same id is valid, the new one has to wait: the old one may still be alive. Not so when that one
+    was shutting down: it leads nothing any more.
     """
     if request.cluster_id != image.cluster_id:
         raise KafkaError(
@@ -65,7 +66,7 @@ def register_broker(
     is_same_process = existing is not None and existing.incarnation_id == incarnation_id
     records: Records = ()
     if existing is not None and not is_same_process:
-        if sessions.is_valid(broker_id, existing.broker_epoch, now_ms):
+        if not existing.in_controlled_shutdown and sessions.is_valid(broker_id, existing.broker_epoch, now_ms):
             raise KafkaError(
                 ErrorCode.DUPLICATE_BROKER_REGISTRATION,
                 f"another process is registered as broker {broker_id}; if it is gone, its session ends soon",

@@ -31,7 +31,10 @@ class BrokerSessions:
         self._sessions: dict[NodeId, Session] = {}
 
     def restart(self, image: MetadataImage, now_ms: int) -> None:
-        """Give every broker a whole session: a controller that just became active has heard from nobody yet."""
+        """Give every unfenced broker a whole session: a controller that just became active has heard from nobody yet.
+
+        A fenced broker has none until it is heard of: it serves nothing, and its next process need not wait for it.
+        """
         self._sessions = {
             broker.broker_id: Session(
                 broker.broker_epoch,
@@ -39,6 +42,7 @@ class BrokerSessions:
                 leaving_offset=image.offset if broker.in_controlled_shutdown else None,
             )
             for broker in image.brokers.values()
+            if not broker.fenced
         }
 
     def touch(self, broker_id: NodeId, broker_epoch: int, now_ms: int, metadata_offset: int = 0) -> None:
