@@ -10,7 +10,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -51,41 +51,50 @@ def explore(
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds to try.")] = 100,
     first: Annotated[int, typer.Option(help="The first of them.")] = 1,
     seed: Annotated[int | None, typer.Option(help="Replay one seed and show its schedule.")] = None,
+    override: Annotated[
+        list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change one value; slashes in the path.")
+    ] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes; as many as there are cores.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One object a line, for every seed.")] = False,
 ) -> None:
     """Break a scenario's cluster at random and check what its configuration promises."""
     from cluster.runtime.sim import ensure_reproducible
-    from cluster.scenario import ScenarioError, explored
+    from cluster.scenario import ScenarioError, explored, with_override
 
     ensure_reproducible()
     try:
         document = load(file)
+        for assignment in override or ():
+            document = with_override(document, assignment)
         explored(document, first)  # so that a bad scenario is told once, not by every worker
     except ScenarioError as error:
         complain(file, error.problems)
+    command = ["fencepost", "explore", str(file)]
+    for assignment in override or ():
+        command += ["--set", assignment]
     if seed is not None:
-        raise typer.Exit(_replay(file, document, seed, as_json=as_json))
-    raise typer.Exit(_explore(file, document, range(first, first + seeds), jobs or os.cpu_count() or 1, as_json))
+        raise typer.Exit(_replay(command, document, seed, as_json=as_json))
+    wanted = range(first, first + seeds)
+    raise typer.Exit(_explore(command, document, wanted, jobs or os.cpu_count() or 1, as_json=as_json))
 
 
-def _replay(file: Path, document: Document, seed: int, *, as_json: bool) -> int:
+def _replay(command: Sequence[str], document: Document, seed: int, *, as_json: bool) -> int:
     from cluster.scenario import explored
 
     if not as_json:
         for step in explored(document, seed).scenario.steps:
             shown = step.model_dump(by_alias=True, exclude_defaults=True, mode="json")
             typer.echo(f"  {shown}", err=True)
-    result = try_seed(str(file), document, seed, always_tell=True)
+    result = try_seed(command, document, seed, always_tell=True)
     print(json.dumps(_row(result)) if as_json else result.text)
     return _exit_code([result.verdict])
 
 
-def _explore(file: Path, document: Document, seeds: range, jobs: int, as_json: bool) -> int:
+def _explore(command: Sequence[str], document: Document, seeds: range, jobs: int, *, as_json: bool) -> int:
     began_s = time.perf_counter()
     verdicts: list[str] = []
     virtual_s = 0.0
-    for result in _results(file, document, seeds, jobs):
+    for result in _results(command, document, seeds, jobs):
         verdicts.append(result.verdict)
         virtual_s += result.virtual_s
         if as_json:
@@ -102,7 +111,7 @@ def _explore(file: Path, document: Document, seeds: range, jobs: int, as_json: b
     return _exit_code(verdicts)
 
 
-def _results(file: Path, document: Document, seeds: range, jobs: int) -> Iterator[Explored]:
+def _results(command: Sequence[str], document: Document, seeds: range, jobs: int) -> Iterator[Explored]:
     """Yield results as they come; only as many seeds are handed out as there are workers, to stop at once."""
     waiting = iter(seeds)
     context = get_context("spawn")  # spawned workers inherit the pinned hash seed and nothing else
@@ -111,7 +120,7 @@ def _results(file: Path, document: Document, seeds: range, jobs: int) -> Iterato
         try:
             while True:
                 while len(running) < 2 * jobs and (seed := next(waiting, None)) is not None:
-                    running[pool.submit(try_seed, str(file), document, seed)] = seed
+                    running[pool.submit(try_seed, command, document, seed)] = seed
                 if not running:
                     return
                 wait(running, return_when=FIRST_COMPLETED)
@@ -122,14 +131,14 @@ def _results(file: Path, document: Document, seeds: range, jobs: int) -> Iterato
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def try_seed(file: str, document: Document, seed: int, *, always_tell: bool = False) -> Explored:
+def try_seed(command: Sequence[str], document: Document, seed: int, *, always_tell: bool = False) -> Explored:
     """Run one seed; what the simulation itself raises (a dead node, a deadlock) is a finding like any other."""
     from cluster.report import terminal_text
     from cluster.runtime.sim import SimulationError
     from cluster.scenario import explored, run_in_simulation
 
     quiet_clients()
-    replay = shlex.join(["fencepost", "explore", file, "--seed", str(seed)])
+    replay = shlex.join([*command, "--seed", str(seed)])
     began_s = time.perf_counter()
     try:
         result = run_in_simulation(explored(document, seed), seed, replay).result

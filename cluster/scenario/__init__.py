@@ -3,7 +3,7 @@
 The face: read a document, make plans of it, run a plan in a world. Importing it loads aiokafka.
 """
 
-from cluster.scenario.document import Document, read_document
+from cluster.scenario.document import Document, read_document, with_override
 from cluster.scenario.errors import ScenarioError
 from cluster.scenario.explore import explored
 from cluster.scenario.plan import Plan
@@ -28,4 +28,5 @@ __all__ = [
     "run_in_simulation",
     "run_on_processes",
     "run_plan",
+    "with_override",
 ]
