@@ -190,7 +190,14 @@ class FollowerSession:
             elif partition.high_watermark <= position.high_watermark:
                 return None
         topic_id, number = position.key
-        data = response.partitions.add(topic_id=topic_id, partition=number, error_code=error, records=records)
+        data = response.partitions.add(
+            topic_id=topic_id,
+            partition=number,
+            error_code=error,
+            records=records,
+            fetch_offset=fetch.fetch_offset,
+            current_leader_epoch=fetch.current_leader_epoch,
+        )
         if partition is not None and partition.is_online:
             data.high_watermark = partition.high_watermark
             data.last_stable_offset = partition.last_stable_offset

@@ -3,8 +3,8 @@
 Here: which positions the next request names, and what a response does to the local logs (Kafka:
 `AbstractFetcherThread`). Not here: the stream (the shell), appending and cutting (`replica`).
 
-A response is matched with the position that its request named: whatever moved in between (another epoch, another
-leader, a deleted topic) makes it void for that partition.
+A response says which position it answers: whatever moved in between (another epoch, another leader, a deleted topic,
+the same records in the response before) makes it void for that partition.
 """
 
 from __future__ import annotations
@@ -137,8 +137,8 @@ class LeaderFeed:
         to_flush: list[Partition] = []
         for data in response.partitions:
             key = (data.topic_id, data.partition)
-            partition, place = self._followed.get(key), self._named.get(key)
-            if partition is None or place is None or not _still_stands(partition, place):
+            partition = self._followed.get(key)
+            if partition is None or key not in self._named or not _still_stands(partition, data):
                 continue
             error = self._apply(partition, data, wall_ms)
             if error is ErrorCode.NONE:
@@ -175,11 +175,11 @@ class LeaderFeed:
         self._forget(key)
 
 
-def _still_stands(partition: Partition, place: _Place) -> bool:
+def _still_stands(partition: Partition, data: PartitionData) -> bool:
     return (
         partition.role is PartitionRole.FOLLOWER
-        and partition.leader_epoch == place.leader_epoch
-        and partition.log.log_end_offset == place.fetch_offset
+        and partition.leader_epoch == data.current_leader_epoch
+        and partition.log.log_end_offset == data.fetch_offset
     )
 
 

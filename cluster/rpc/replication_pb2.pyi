@@ -160,6 +160,8 @@ class PartitionData(_message.Message):
     RECORDS_FIELD_NUMBER: _builtins.int
     LAST_STABLE_OFFSET_FIELD_NUMBER: _builtins.int
     LOG_END_OFFSET_FIELD_NUMBER: _builtins.int
+    FETCH_OFFSET_FIELD_NUMBER: _builtins.int
+    CURRENT_LEADER_EPOCH_FIELD_NUMBER: _builtins.int
     topic_id: _builtins.bytes
     partition: _builtins.int
     error_code: _builtins.int
@@ -174,6 +176,10 @@ class PartitionData(_message.Message):
     last_stable_offset: _builtins.int
     log_end_offset: _builtins.int
     """so that a follower out of range knows where to go"""
+    fetch_offset: _builtins.int
+    """the position that this answers, with its epoch: the follower may"""
+    current_leader_epoch: _builtins.int
+    """have moved on by the response before"""
     def __init__(
         self,
         *,
@@ -188,10 +194,12 @@ class PartitionData(_message.Message):
         records: _builtins.bytes = ...,
         last_stable_offset: _builtins.int = ...,
         log_end_offset: _builtins.int = ...,
+        fetch_offset: _builtins.int = ...,
+        current_leader_epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["diverging", b"diverging", "diverging_end_offset", b"diverging_end_offset", "diverging_epoch", b"diverging_epoch", "error_code", b"error_code", "high_watermark", b"high_watermark", "last_stable_offset", b"last_stable_offset", "log_end_offset", b"log_end_offset", "log_start_offset", b"log_start_offset", "partition", b"partition", "records", b"records", "topic_id", b"topic_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["current_leader_epoch", b"current_leader_epoch", "diverging", b"diverging", "diverging_end_offset", b"diverging_end_offset", "diverging_epoch", b"diverging_epoch", "error_code", b"error_code", "fetch_offset", b"fetch_offset", "high_watermark", b"high_watermark", "last_stable_offset", b"last_stable_offset", "log_end_offset", b"log_end_offset", "log_start_offset", b"log_start_offset", "partition", b"partition", "records", b"records", "topic_id", b"topic_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

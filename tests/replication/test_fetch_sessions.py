@@ -30,6 +30,25 @@ def test_a_request_names_only_what_moved() -> None:
     assert [(row.fetch_offset, row.last_fetched_epoch) for row in named] == [(1, 0)]
 
 
+def test_records_that_are_sent_twice_because_messages_crossed_are_taken_once() -> None:
+    """A second fetch leaves before the first response has arrived: the leader cannot know that it will."""
+    cluster = ReplicaCluster(2)
+    stream = cluster.stream(2, 1)
+    stream.ask()
+    cluster.produce(1, "a")
+    first = stream.session.respond()
+    stream.ask()
+    second = stream.session.respond()
+    assert [bool(row.records) for row in (*first.partitions, *second.partitions)] == [True, True]
+    stream.feed.receive(first, cluster.now_ms, cluster.wall_ms)
+    stream.ask()
+    stream.feed.receive(second, cluster.now_ms, cluster.wall_ms)
+    assert cluster.values(2) == ["a"]
+    cluster.produce(1, "b")
+    stream.answer()
+    assert cluster.values(2) == ["a", "b"]
+
+
 def test_a_response_names_only_what_has_news() -> None:
     cluster = ReplicaCluster(2)
     stream = cluster.stream(2, 1)
