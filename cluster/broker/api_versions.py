@@ -3,6 +3,9 @@
 The list is made from the registry. From version 3 on the client gives its name and version, which must be made of
 letters, digits, dots and dashes (KIP-511), else INVALID_REQUEST. The response's header never has tagged fields.
 An unknown version is answered in version 0 (see `router`). Features: what the metadata says is finalized.
+
+Produce is listed from version 0 on, as Kafka 4 does (KAFKA-18659), though older requests than the registry's are
+refused: older librdkafka (its issue 4956) writes gzip, snappy and lz4 uncompressed to a broker that does not say so.
 """
 
 from __future__ import annotations
@@ -15,6 +18,9 @@ from cluster.base.errors import ErrorCode
 from cluster.broker.context import BrokerContext
 from cluster.broker.request import Handler
 from cluster.wire import API_VERSIONS_KEY, Fields, Message, encode_response
+
+_PRODUCE_KEY = 0
+_PRODUCE_LISTED_FROM = 0
 
 _SOFTWARE = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?")
 
@@ -41,7 +47,7 @@ def handler_of(apis: Callable[[], Sequence[Listed]]) -> Handler:
         image = context.image()
         features = sorted(image.features.items())
         return {
-            "api_keys": [_range(api.key, api.oldest, api.newest) for api in apis()],
+            "api_keys": [_range(api.key, _listed_from(api), api.newest) for api in apis()],
             "supported_features": [{"name": name, "min_version": 0, "max_version": level} for name, level in features],
             "finalized_features_epoch": image.offset,
             "finalized_features": [
@@ -59,6 +65,10 @@ def unsupported_version_response(oldest: int, newest: int) -> bytes:
         "api_keys": [_range(API_VERSIONS_KEY, oldest, newest)],
     }
     return encode_response(API_VERSIONS_KEY, 0, reply)
+
+
+def _listed_from(api: Listed) -> int:
+    return _PRODUCE_LISTED_FROM if api.key == _PRODUCE_KEY else api.oldest
 
 
 def _range(key: int, oldest: int, newest: int) -> Fields:
