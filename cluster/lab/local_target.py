@@ -11,6 +11,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from cluster.lab.client_task import ClientTask
 from cluster.lab.data_directory import DataDirectory
 from cluster.lab.errors import LabError
 from cluster.lab.node_calls import NodeCalls
-from cluster.lab.observation import Observation, unready_brokers, unready_partitions
+from cluster.lab.observation import Observation, leaderless_partitions, unready_brokers, unready_partitions
 from cluster.lab.replica_files import read_stored_batches
 from cluster.lab.target import LAB, ClusterSpec, StoredBatch, TopicSpec, layout
 from cluster.lab.trace_merge import TraceMerge
@@ -37,6 +38,8 @@ START_S = 30.0
 _POLL_S = 0.015
 _STOP_S = 20.0  # a controlled shutdown that takes longer is ended by force
 _STOP_ALL_S = 5.0
+_HAND_OVER_S = 2.0  # when all of them stop, what is handed over is of use for the next start only
+_FORGET_RULES_S = 1.0
 _LOG_LINES_SHOWN = 15
 
 
@@ -101,8 +104,7 @@ class LocalTarget:
                 for name in self.node_names:
                     await self._spawn(name)
                 await self._until(unready_brokers)
-                if self.spec.topics:
-                    await self.create_topics(self.spec.topics)
+                await self._prepare_topics()
         except TimeoutError:
             waiting = unready_brokers(await self.observe())
             what = f"{', '.join(waiting)} did not become ready" if waiting else "the topics' replicas are not in sync"
@@ -116,11 +118,34 @@ class LocalTarget:
         """Stop every node in good order: brokers hand over their partitions while controllers still answer."""
         for name in list(self.paused):
             await self.resume(name)
-        controllers = [] if self.spec.combined else list(self.spec.controllers)
-        brokers = [broker.name for broker in self.spec.brokers]
-        # Combined, the last of them may find no quorum left to say goodbye to: it is not waited for as long.
-        await asyncio.gather(*(self._terminate(name, _STOP_ALL_S) for name in brokers if self.is_running(name)))
-        await asyncio.gather(*(self._terminate(name, _STOP_ALL_S) for name in controllers if self.is_running(name)))
+        await self._forget_rules()
+        await self._stop_together([broker.name for broker in self.spec.brokers])
+        await self._stop_together(self.spec.controllers)
+
+    async def _stop_together(self, names: Sequence[str]) -> None:
+        """Stop nodes at the same time. Those that are left without a quorum have nobody to say goodbye to."""
+        ending = {
+            name: asyncio.create_task(self._terminate(name, _STOP_ALL_S)) for name in names if self.is_running(name)
+        }
+        deadline_s = asyncio.get_running_loop().time() + _HAND_OVER_S
+        while not all(task.done() for task in ending.values()):
+            left_s = deadline_s - asyncio.get_running_loop().time()
+            voters_running = sum(self.is_running(name) for name in self.spec.controllers)
+            if left_s <= 0 or 2 * voters_running <= len(self.spec.controllers):
+                for name in filter(self.is_running, ending):
+                    self._launcher.signal(name, signal.SIGTERM)  # again: do not wait for a hand-over
+                break
+            waiting = [task for task in ending.values() if not task.done()]
+            await asyncio.wait(waiting, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.gather(*ending.values())
+
+    async def _forget_rules(self) -> None:
+        """Let nodes that were cut off say goodbye, unless that takes too long."""
+        if self._rules:
+            self._rules.clear()
+            with suppress(LabError, TimeoutError):
+                async with asyncio.timeout(_FORGET_RULES_S):
+                    await self._push_rules(self.node_names)
 
     async def close(self) -> None:
         """Stop everything at once; nothing is left behind but the data, unless that was temporary."""
@@ -160,6 +185,19 @@ class LocalTarget:
         await self._calls.create_topics(self.node_names, topics, START_S)
         names = [topic.name for topic in topics]
         await self._until(lambda observation: unready_partitions(observation, names))
+
+    async def _prepare_topics(self) -> None:
+        """Create what is missing of the wanted topics; those of an earlier start are wanted as they are."""
+        there = (await self.observe()).topics()
+        for topic in self.spec.topics:
+            if there.get(topic.name, topic.partitions) != topic.partitions:
+                cause = f"{topic.name} exists with {there[topic.name]} partitions, not {topic.partitions}."
+                raise LabError(cause, "Leave its --topic out, choose another --data-dir, or `fencepost down --purge`.")
+        missing = [topic for topic in self.spec.topics if topic.name not in there]
+        if missing:
+            await self.create_topics(missing)
+        if there:
+            await self._until(leaderless_partitions)
 
     async def delete_topics(self, topics: Sequence[str]) -> None:
         """Delete topics. Raises LabError."""

@@ -116,3 +116,10 @@ def unready_partitions(observation: Observation, topics: Sequence[str]) -> list[
             if state.leader < 0 or len(state.isr) < len(state.replicas)
         )
     return list(missing)
+
+
+def leaderless_partitions(observation: Observation) -> list[str]:
+    """Return the partitions that nobody leads, on any broker's view."""
+    views = [observation.replies[name].known for name in observation.brokers if name in observation.replies]
+    states = [state for view in views for state in view if state.leader < 0]
+    return list(dict.fromkeys(f"{state.topic}-{state.partition}" for state in states))

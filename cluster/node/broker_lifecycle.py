@@ -82,6 +82,7 @@ class BrokerLifecycle:
         self._wants_shut_down = False
         self._wake = asyncio.Event()
         self._may_stop = asyncio.Event()
+        self._was_let_go = False
 
     async def run(self) -> None:
         """Keep this broker registered and heard until it may shut down, or until cancelled.
@@ -93,10 +94,15 @@ class BrokerLifecycle:
             await self._register()
             await self._stay()
 
+    def hurry(self) -> None:
+        """Let a controlled shutdown, under way or to come, wait for the controller no longer."""
+        self._may_stop.set()
+
     async def controlled_shutdown(self) -> bool:
         """Hand over all leaderships; return whether the controller said that nothing depends on this broker now.
 
-        Takes two session timeouts at most: without a controller nobody can take over anyway. `run` ends with it.
+        Takes two session timeouts at most: without a controller nobody can take over anyway. `run` ends when it was
+        let go; otherwise cancel it.
         """
         self._wants_shut_down = True
         was_registered = self.state in (BrokerState.RECOVERY, BrokerState.RUNNING)
@@ -108,16 +114,20 @@ class BrokerLifecycle:
                 async with asyncio.timeout(2 * self._session_timeout_ms / 1000):
                     await self._may_stop.wait()
             except TimeoutError:
-                was_registered = False
+                pass  # it leaves all the same
         self._may_stop.set()
         self._become(BrokerState.SHUTTING_DOWN)
-        return was_registered
+        return self._was_let_go
 
     def mark_clean_shutdown(self) -> None:
-        """Write down that this process ended in good order. Call it when all logs are synced and closed, not before."""
+        """Write down that this process lost nothing. Call it when all logs are synced and closed, not before.
+
+        Whether the controller let it go does not matter. A process that never registered again has touched nothing,
+        so it leaves the word of the one before.
+        """
         assert self.state is BrokerState.SHUTTING_DOWN, "only a stopped broker can have stopped cleanly"
-        if self.broker_epoch != NO_EPOCH:
-            self._world.disk.replace(CLEAN_SHUTDOWN_FILE, str(self.broker_epoch).encode())
+        if self._previous_broker_epoch != NO_EPOCH:
+            self._world.disk.replace(CLEAN_SHUTDOWN_FILE, str(self._previous_broker_epoch).encode())
 
     def _become(self, state: BrokerState) -> None:
         assert state in TRANSITIONS[self.state], f"{self.state} -> {state}"
@@ -196,6 +206,7 @@ class BrokerLifecycle:
 
     def _hear(self, reply: rpc.BrokerHeartbeatReply) -> None:
         if reply.should_shut_down:
+            self._was_let_go = True
             self._may_stop.set()
         elif not reply.is_fenced and self.state is BrokerState.RECOVERY:
             self._become(BrokerState.RUNNING)

@@ -48,6 +48,7 @@ class BrokerRole:
         )
         self._listener = KafkaListener(self._context)
         self.follower.listen(self._on_delta)
+        self._running: asyncio.Task[None] | None = None
 
     def register(self, server: grpc.aio.Server) -> None:
         """Add the services of this half to the node's gRPC server."""
@@ -55,6 +56,7 @@ class BrokerRole:
 
     async def run(self) -> None:
         """Serve until the controller lets this broker go, or until cancelled."""
+        self._running = asyncio.current_task()
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(self.follower.run(), name="metadata-follower")
             replicating = tasks.create_task(self._replication.run(), name="replication")
@@ -66,13 +68,19 @@ class BrokerRole:
             replicating.cancel()
 
     async def stop(self) -> None:
-        """Hand over what this broker leads, then end: clients first, logs last."""
-        was_let_go = await self.lifecycle.controlled_shutdown()
+        """Hand over what this broker leads, then end: clients first, logs last. `run` has ended then."""
+        await self.lifecycle.controlled_shutdown()
         await self._listener.stop()
-        await self._replication.close()
-        if was_let_go:
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.wait([self._running])
+        if await self._replication.close():
             self.lifecycle.mark_clean_shutdown()
         await self.client.close()
+
+    def hurry(self) -> None:
+        """Wait no longer for somebody to take over."""
+        self.lifecycle.hurry()
 
     def _on_delta(self, delta: MetadataDelta) -> None:
         self._replication.on_delta(delta)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import grpc.aio
 
 from cluster.base.configs import Configs
@@ -22,6 +24,7 @@ class ControllerRole:
         self.quorum = Quorum(config, world, configs, self.controller)
         self.controller.attach(self.quorum)
         self._service = ControllerService(self.controller, configs, world.rng)
+        self._hurry = asyncio.Event()
 
     def register(self, server: grpc.aio.Server) -> None:
         """Add the services of this half to the node's gRPC server."""
@@ -34,4 +37,14 @@ class ControllerRole:
 
     async def stop(self) -> None:
         """Let another voter lead before this one goes."""
-        await self.quorum.transfer_leadership()
+        handing_over = asyncio.create_task(self.quorum.transfer_leadership())
+        hurrying = asyncio.create_task(self._hurry.wait())
+        try:
+            await asyncio.wait((handing_over, hurrying), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            handing_over.cancel()
+            hurrying.cancel()
+
+    def hurry(self) -> None:
+        """Wait no longer for another voter to take over."""
+        self._hurry.set()

@@ -41,6 +41,7 @@ class Node:
         self.controller_role = ControllerRole(config, world, configs) if config.is_controller else None
         self.broker_role = BrokerRole(config, world, configs) if config.is_broker else None
         self._stop_requested = asyncio.Event()
+        self._is_in_a_hurry = False
 
     async def run(self) -> None:
         """Serve until a stop is requested, then leave in good order.
@@ -58,12 +59,20 @@ class Node:
                 for role in roles:
                     role.cancel()
         finally:
-            await server.stop(_RPC_GRACE_SECONDS)
+            await server.stop(None if self._is_in_a_hurry else _RPC_GRACE_SECONDS)
         if self._world.tracer.enabled:
             self._world.tracer.emit(NodeStopped())
 
     def request_stop(self) -> None:
-        """Ask the node to stop; `run` returns when it has."""
+        """Ask the node to stop; `run` returns when it has.
+
+        Asked again, it no longer waits for others to take over what it leads, which they cannot when all of them are
+        being stopped. Its logs are closed in good order all the same.
+        """
+        if self._stop_requested.is_set():
+            self._is_in_a_hurry = True
+            for role in self._roles:
+                role.hurry()
         self._stop_requested.set()
 
     # --- what is shown of it ----------------------------------------------------------------------

@@ -74,10 +74,10 @@ class ReplicationShell:
             self._fetchers.clear()
             self._following.clear()
 
-    async def close(self) -> None:
-        """Leave everything on disk as a clean stop does. Call it when `run` has ended."""
+    async def close(self) -> bool:
+        """Leave everything on disk as a clean stop does, and return whether the disk let us. Call it after `run`."""
         await self._flusher.flush_all()
-        self._replicas.close()
+        return self._replicas.close()
 
     async def flush(self, partition: Partition) -> None:
         """Return when all that is in a partition's log survives a loss of power. Raises DiskError."""

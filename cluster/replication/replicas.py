@@ -241,15 +241,20 @@ class Replicas:
             return
         self._checkpointed = dict(self._high_watermarks)
 
-    def close(self) -> None:
-        """Write the checkpoint and close all logs, in good order."""
+    def close(self) -> bool:
+        """Write the checkpoint and close all logs; return whether all of them were in good order."""
         self.checkpoint_high_watermarks()
+        is_clean = True
         for partition in self:
-            if partition.is_online:
-                try:
-                    partition.log.close()
-                except DiskError as error:
-                    _logger.error("%s was not closed in good order: %s", partition.topic_partition, error)
+            if not partition.is_online:
+                is_clean = False
+                continue
+            try:
+                partition.log.close()
+            except DiskError as error:
+                is_clean = False
+                _logger.error("%s was not closed in good order: %s", partition.topic_partition, error)
+        return is_clean
 
 
 def _nothing() -> None:

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from controlled_cluster import ControlledCluster, new_topic
 
+from cluster.node.broker_lifecycle import CLEAN_SHUTDOWN_FILE
 from cluster.runtime.sim import Simulation, run_simulation
 
 SESSION_S = 9.0
@@ -54,3 +55,22 @@ def test_a_cluster_that_said_goodbye_is_back_at_once(end: str) -> None:
 def test_brokers_that_were_killed_wait_for_the_sessions_that_a_new_controller_gives_them() -> None:
     """It cannot know that they are dead: their old processes may be alive and cut off (as in Kafka)."""
     assert SESSION_S <= seconds_until_ready_again("killed") < SESSION_S + 3.0
+
+
+def test_a_stop_that_is_asked_for_twice_waits_for_no_controller_and_loses_nothing() -> None:
+    async def main(simulation: Simulation) -> None:
+        cluster = ControlledCluster(simulation)
+        await cluster.until_ready()
+        for name in list(cluster.controllers):
+            cluster.kill(name)
+        lifecycle = cluster.brokers["b1"].lifecycle
+        stopping = asyncio.create_task(lifecycle.controlled_shutdown())
+        await asyncio.sleep(0.5)
+        assert not stopping.done()
+        lifecycle.hurry()
+        async with asyncio.timeout(0.1):
+            assert not await stopping, "nobody let it go"
+        lifecycle.mark_clean_shutdown()
+        assert simulation.machine("b1").disk.read(CLEAN_SHUTDOWN_FILE, 0, 99) == str(lifecycle.broker_epoch).encode()
+
+    assert run_simulation(main, 1, virtual_time_limit_s=120).errors == ()
