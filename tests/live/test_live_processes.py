@@ -19,6 +19,7 @@ from cluster.lab.errors import LabError
 from cluster.lab.local_target import LocalTarget
 from cluster.lab.target import numbered_cluster
 from cluster.runtime.links import LinkRule
+from cluster.runtime.live.launcher import NodeExit
 
 pytestmark = pytest.mark.live
 
@@ -132,9 +133,15 @@ def test_a_node_that_ends_by_itself_is_noticed(tmp_path: Path) -> None:
     async def claim(target: LocalTarget) -> None:
         victim = target.pid("b1")
         assert victim is not None
+        noticed: asyncio.Future[NodeExit] = asyncio.get_running_loop().create_future()
+        target.on_crash = noticed.set_result
         os.kill(victim, signal.SIGKILL)
+        # Its parent's word, not its silence: a process is silent some time before its parent has buried it.
+        end = await asyncio.wait_for(noticed, SOON_S)
+        assert (end.name, end.pid, end.status) == ("b1", victim, -signal.SIGKILL)
+        assert target.crashes == {"b1": end}
+        assert not target.is_running("b1")
         await answered_by(target, ["b2"])
-        assert target.crashes["b1"].status == -signal.SIGKILL
 
     with_toys(tmp_path / "data", claim)
 
