@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
 
 import grpc.aio
 
@@ -26,7 +25,6 @@ from cluster.replication import FIRST_BACKOFF_MS, LeaderFeed, Partition
 from cluster.rpc.replication_pb2 import FetchRequest, FetchResponse
 from cluster.rpc.replication_pb2_grpc import ReplicationStub
 
-_T = TypeVar("_T")
 FetchCall = grpc.aio.StreamStreamCall[FetchRequest, FetchResponse]
 
 _logger = logging.getLogger(__name__)
@@ -94,25 +92,52 @@ class ReplicaFetcher:
         self.feed.restart()
         self._unanswered = 0
         nudging = asyncio.ensure_future(self._nudge_leader(call))
+        watch = _SilenceWatch(call, self._deadline_ms)
         try:
             while True:
-                # After a nudge one fetch is outstanding already; what moved is acknowledged all the same.
-                if self._unanswered == 0 or self.feed.has_news:
-                    await self._send(call)
-                response = await self._receive(call)
-                self._unanswered -= 1
+                response = await self._exchange(call, watch)
                 if response.error_code != ErrorCode.NONE:
                     raise FetchFailed(ErrorCode(response.error_code).name)
-                self._backoff_ms = FIRST_BACKOFF_MS
-                clock = self._world.clock
-                for partition in self.feed.receive(response, clock.monotonic_ms(), clock.wall_ms()):
-                    try:
-                        await self._flush(partition)
-                    except DiskError as error:  # it is offline now, and the feed will be told
-                        _logger.error("%s could not be synced: %s", partition.topic_partition, error)
+                await self._take(response, watch)
         finally:
+            watch.close()
             nudging.cancel()
             call.cancel()
+
+    async def _exchange(self, call: FetchCall, watch: _SilenceWatch) -> FetchResponse:
+        """Send the next fetch and wait for a response. Raises FetchFailed, whatever way the stream ended."""
+        try:
+            # After a nudge one fetch is outstanding already; what moved is acknowledged all the same.
+            if self._unanswered == 0 or self.feed.has_news:
+                await self._send(call)
+            response = await call.read()
+        except grpc.aio.AioRpcError as error:
+            raise FetchFailed(f"{error.code().name}: {error.details()}") from error
+        except asyncio.InvalidStateError as error:
+            raise FetchFailed("the stream is over") from error
+        except asyncio.CancelledError as error:
+            # gRPC says the same when the call was cancelled and when somebody cancels this task.
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise FetchFailed(watch.verdict) from error
+        if response is grpc.aio.EOF:
+            raise FetchFailed("the leader ended the stream")
+        assert isinstance(response, FetchResponse), "a stream carries its own messages"
+        self._unanswered -= 1
+        return response
+
+    async def _take(self, response: FetchResponse, watch: _SilenceWatch) -> None:
+        """Apply a response, and sync what must be durable before the next fetch acknowledges it."""
+        self._backoff_ms = FIRST_BACKOFF_MS
+        clock = self._world.clock
+        for partition in self.feed.receive(response, clock.monotonic_ms(), clock.wall_ms()):
+            watch.pause()
+            try:
+                await self._flush(partition)
+            except DiskError as error:  # it is offline now, and the feed will be told
+                _logger.error("%s could not be synced: %s", partition.topic_partition, error)
+        watch.heard()
 
     async def _nudge_leader(self, call: FetchCall) -> None:
         """Send a second fetch when there is news: the leader answers the first one at once."""
@@ -122,7 +147,7 @@ class ReplicaFetcher:
             if self.feed.has_news and self._unanswered == 1:
                 try:
                     await self._send(call)
-                except FetchFailed:
+                except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
                     return  # whoever reads finds out too
 
     async def _send(self, call: FetchCall) -> None:
@@ -131,32 +156,7 @@ class ReplicaFetcher:
                 self._broker_epoch(), self._wait_ms_max, self._bytes_max, self._world.clock.monotonic_ms()
             )
             self._unanswered += 1
-            await self._before_deadline(call.write(request))
-
-    async def _receive(self, call: FetchCall) -> FetchResponse:
-        response = await self._before_deadline(call.read())
-        if response is grpc.aio.EOF:
-            raise FetchFailed("the leader ended the stream")
-        assert isinstance(response, FetchResponse), "a stream carries its own messages"
-        return response
-
-    async def _before_deadline(self, step: Awaitable[_T]) -> _T:
-        """Wait for a step of the stream. Raises FetchFailed, whatever way the stream ended."""
-        try:
-            async with asyncio.timeout(self._deadline_ms / 1000):
-                return await step
-        except grpc.aio.AioRpcError as error:
-            raise FetchFailed(f"{error.code().name}: {error.details()}") from error
-        except TimeoutError as error:
-            raise FetchFailed(f"no answer within {self._deadline_ms} ms") from error
-        except asyncio.InvalidStateError as error:
-            raise FetchFailed("the stream is over") from error
-        except asyncio.CancelledError as error:
-            # gRPC says the same when the peer cancelled the call and when somebody cancels this task.
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
-            raise FetchFailed("the call was cancelled") from error
+            await call.write(request)
 
     async def _connect(self) -> grpc.aio.Channel:
         """Return a channel to where the leader listens now. Raises FetchFailed when that is unknown."""
@@ -173,3 +173,42 @@ class ReplicaFetcher:
         channel, self._channel = self._channel, None
         if channel is not None:
             await channel.close()
+
+
+class _SilenceWatch:
+    """Cancels a call whose peer has said nothing for too long.
+
+    One timer for a whole stream: it only looks whether anything was heard since it was set.
+    """
+
+    def __init__(self, call: FetchCall, limit_ms: int) -> None:
+        self.verdict = "the call was cancelled"
+        self._call = call
+        self._limit_ms = limit_ms
+        self._loop = asyncio.get_running_loop()
+        self._is_paused = False
+        self._heard_s = self._loop.time()
+        self._timer = self._loop.call_later(limit_ms / 1000, self._look)
+
+    def pause(self) -> None:
+        """It is not the peer that takes its time now."""
+        self._is_paused = True
+
+    def heard(self) -> None:
+        """From now on the peer has to say something."""
+        self._is_paused = False
+        self._heard_s = self._loop.time()
+
+    def _look(self) -> None:
+        if self._is_paused:
+            self._heard_s = self._loop.time()
+        due_s = self._heard_s + self._limit_ms / 1000
+        if due_s > self._loop.time():
+            self._timer = self._loop.call_at(due_s, self._look)
+        else:
+            self.verdict = f"no answer within {self._limit_ms} ms"
+            self._call.cancel()
+
+    def close(self) -> None:
+        """Watch no longer."""
+        self._timer.cancel()

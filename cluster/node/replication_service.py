@@ -4,7 +4,7 @@ Here: holding and waking, one stream for each follower. Not here: what is said (
 
 A fetch is answered at once when there are records for it; and when only a high watermark moved, a moment later, so
 that under load it travels with the next records instead of costing a message of its own. Nothing is polled: appends
-wake the stream through a future, once per turn of the loop however many there were.
+wake the stream through a future, once per turn of the loop however many there were, and only when an answer is due.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from typing import NamedTuple
 
 import grpc.aio
 
@@ -23,8 +22,12 @@ from cluster.replication import FollowerSession, Replicas
 from cluster.rpc.replication_pb2 import FetchRequest, FetchResponse
 from cluster.rpc.replication_pb2_grpc import ReplicationServicer
 
-HIGH_WATERMARK_HOLD_MS = 5
-"""How long a fetch is held for records when there is only a high watermark to tell."""
+HIGH_WATERMARK_HOLD_MS = 25
+"""How long a fetch is held for records when there is only a high watermark to tell.
+
+Nobody waits for a follower's high watermark, and a message of its own costs as much as one with records. (Kafka: up
+to `replica.fetch.wait.max.ms`, half a second.)
+"""
 
 
 class ReplicationService(ReplicationServicer):
@@ -49,80 +52,89 @@ class ReplicationService(ReplicationServicer):
             await reader  # what went wrong with reading is what went wrong with the stream
         finally:
             reader.cancel()
-            stream.session.close()
-
-
-class _Held(NamedTuple):
-    """A fetch that was not answered yet, and until when it may be held."""
-
-    until_ms: int
+            stream.close()
 
 
 class _FollowerStream:
     """One follower's stream: requests come in, held fetches go out."""
 
     def __init__(self, clock: Clock, replicas: Replicas, partition_bytes_max: int) -> None:
-        self.session = FollowerSession(replicas, partition_bytes_max, self._wake)
+        self.session = FollowerSession(replicas, partition_bytes_max, self._look)
         self._clock = clock
-        self._held: deque[_Held] = deque()
+        self._loop = asyncio.get_running_loop()
+        self._held_until_ms: deque[int] = deque()  # one for each fetch that was not answered yet
         self._has_ended = False
         self._news_until_ms: int | None = None
-        self._woken: asyncio.Future[None] | None = None
+        self._due: asyncio.Future[None] | None = None  # while the sender waits
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_ms = 0
 
     async def read(self, request_iterator: AsyncIterator[FetchRequest]) -> None:
         """Take requests until the follower ends the stream or the connection breaks."""
         try:
             async for request in request_iterator:
                 now_ms = self._clock.monotonic_ms()
-                self._held.append(_Held(now_ms + request.max_wait_ms))
+                self._held_until_ms.append(now_ms + request.max_wait_ms)
                 self.session.accept(request, now_ms)
-                self._wake()
+                self._look()
         finally:
             self._has_ended = True
-            self._wake()
+            self._look()
 
     async def is_due(self) -> bool:
         """Return True when a fetch should be answered, False when there will be none any more."""
-        while True:
-            wait_ms: int | None = None
-            if self._held:
-                wait_ms = self._wait_ms()
-                if wait_ms <= 0:
-                    return True
-            elif self._has_ended:
-                return False
-            await self._pause(wait_ms)
+        if not self._is_settled():
+            self._due = self._loop.create_future()
+            try:
+                await self._due
+            finally:
+                self._due = None
+        return bool(self._held_until_ms)
 
-    def _wait_ms(self) -> int:
-        """How long the oldest fetch may still be held, as things are; 0 when it is due."""
-        if self.session.is_urgent or len(self._held) > 1 or self._has_ended:
-            return 0
+    def answer(self) -> FetchResponse:
+        """Return the response to the oldest fetch that is held."""
+        self._held_until_ms.popleft()
+        self._news_until_ms = None
+        return self.session.respond()
+
+    def close(self) -> None:
+        """Let go of everything."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self.session.close()
+
+    def _look(self) -> None:
+        """Something happened: wake the sender when it has something to do."""
+        if self._due is not None and not self._due.done() and self._is_settled():
+            self._due.set_result(None)
+
+    def _is_settled(self) -> bool:
+        """Whether the oldest fetch is due, or there will be none; if not, look again when time alone makes it due."""
+        if self._has_ended:
+            return True
+        if not self._held_until_ms:
+            return False
+        if self.session.is_urgent or len(self._held_until_ms) > 1:
+            return True
         now_ms = self._clock.monotonic_ms()
-        until_ms = self._held[0].until_ms
+        until_ms = self._held_until_ms[0]
         if self.session.has_news:
             if self._news_until_ms is None:
                 self._news_until_ms = now_ms + HIGH_WATERMARK_HOLD_MS
             until_ms = min(until_ms, self._news_until_ms)
-        return until_ms - now_ms
+        if until_ms > now_ms:
+            self._set_timer(now_ms, until_ms)
+        return until_ms <= now_ms
 
-    async def _pause(self, wait_ms: int | None) -> None:
-        """Sleep until something happens, or for so long."""
-        loop = asyncio.get_running_loop()
-        self._woken = loop.create_future()
-        timer = None if wait_ms is None else loop.call_later(wait_ms / 1000, self._wake)
-        try:
-            await self._woken
-        finally:
-            self._woken = None
-            if timer is not None:
-                timer.cancel()
+    def _set_timer(self, now_ms: int, until_ms: int) -> None:
+        # One that comes too early stays and is set anew when it fires: nearly all fetches are answered before.
+        if self._timer is not None:
+            if self._timer_ms <= until_ms:
+                return
+            self._timer.cancel()
+        self._timer_ms = until_ms
+        self._timer = self._loop.call_later((until_ms - now_ms) / 1000, self._on_timer)
 
-    def _wake(self) -> None:
-        if self._woken is not None and not self._woken.done():
-            self._woken.set_result(None)
-
-    def answer(self) -> FetchResponse:
-        """Return the response to the oldest fetch that is held."""
-        self._held.popleft()
-        self._news_until_ms = None
-        return self.session.respond()
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._look()
