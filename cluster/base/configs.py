@@ -200,6 +200,24 @@ _DEFINITIONS = (
         "How long an idle producer's sequence numbers are remembered",
         at_least=1,
     ),
+    # Consumer groups
+    _int("offsets.topic.num.partitions", 50, "Partitions of __consumer_offsets when it is created", at_least=1),
+    ConfigDefinition(
+        "offsets.topic.replication.factor",
+        ConfigType.SHORT,
+        "3",
+        "Replicas of __consumer_offsets when it is created; fewer when there are fewer brokers",
+        None,
+        1,
+        64,
+    ),
+    _int("offsets.topic.segment.bytes", 104_857_600, "The segment.bytes of __consumer_offsets", at_least=1024),
+    _int("offsets.commit.timeout.ms", 5000, "How long a coordinator waits for what it wrote to commit", at_least=1),
+    _int("offset.metadata.max.bytes", 4096, "The longest note that a client may leave with an offset"),
+    _int("group.initial.rebalance.delay.ms", 3000, "How long an empty group waits for more members after the first"),
+    _int("group.min.session.timeout.ms", 6000, "The shortest session timeout that a member may ask for", at_least=1),
+    _int("group.max.session.timeout.ms", 1_800_000, "The longest session timeout of a member", at_least=1),
+    _int("group.max.size", INT_MAX, "Members of one group", at_least=1),
     # Listeners
     _int("socket.request.max.bytes", 104_857_600, "The largest request", at_least=1),
     _int("fetch.max.bytes", 57_671_680, "The most bytes in a fetch response to a client", at_least=1024),
@@ -220,6 +238,8 @@ _FAST = {
     "broker.heartbeat.interval.ms": "200",
     "replica.lag.time.max.ms": "3000",
     "replica.fetch.backoff.ms": "100",
+    "group.initial.rebalance.delay.ms": "300",
+    "group.min.session.timeout.ms": "600",
 }
 
 PROFILES: Mapping[str, Mapping[str, str]] = {"kafka": {}, "fast": _FAST}

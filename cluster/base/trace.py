@@ -238,6 +238,70 @@ class ReplicaFenced(TraceEvent):
     current_epoch: int
 
 
+# --- coordinators ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CoordinatorLoaded(TraceEvent):
+    """A broker has read a partition of an internal topic that it leads, and coordinates what lies in it."""
+
+    topic: str
+    partition: int
+    leader_epoch: int
+    log_end_offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class CoordinatorUnloaded(TraceEvent):
+    """A broker coordinates what lies in this partition no more."""
+
+    topic: str
+    partition: int
+    leader_epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class GroupStateChanged(TraceEvent):
+    """A group has another state or generation, by its coordinator's knowledge; that may not be committed yet."""
+
+    group: str
+    state: str
+    generation: int
+    members: tuple[str, ...]
+    leader: str
+
+
+@dataclass(frozen=True, slots=True)
+class GroupAssigned(TraceEvent):
+    """The leader of a group gave these partitions (`orders-0`) to a member, for one generation."""
+
+    group: str
+    generation: int
+    member: str
+    partitions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetCommitted(TraceEvent):
+    """A coordinator acknowledged a committed offset: it must never be lost. Generation -1: by no member."""
+
+    group: str
+    generation: int
+    topic: str
+    partition: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetFetched(TraceEvent):
+    """A coordinator told somebody the committed offset of a partition; -1 when there is none."""
+
+    group: str
+    topic: str
+    partition: int
+    offset: int
+
+
 # --- clients ---------------------------------------------------------------------------------------
 
 

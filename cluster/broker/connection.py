@@ -38,6 +38,7 @@ class KafkaConnection(asyncio.BufferedProtocol):
         self._finished_bytes = 0
         self._transport: asyncio.Transport | None = None
         self._peer = "a client"
+        self.client_host = ""
         self._serving = False
         self._send_scheduled = False
         self._reading_paused = False
@@ -50,7 +51,9 @@ class KafkaConnection(asyncio.BufferedProtocol):
         """Begin."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._peer = str(transport.get_extra_info("peername"))
+        peer = transport.get_extra_info("peername")
+        self._peer = str(peer)
+        self.client_host = f"/{peer[0]}" if isinstance(peer, tuple) else ""
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Say where the next bytes go."""

@@ -15,6 +15,7 @@ from cluster.base.configs import Configs
 from cluster.base.ids import NodeId
 from cluster.base.ports import Clock, Rng, Tracer
 from cluster.broker.deadlines import Deadlines
+from cluster.broker.group_coordinator import GroupCoordinator
 from cluster.broker.producer_ids import ProducerIdBlock
 from cluster.broker.replies import ReplyCache
 from cluster.metadata import MetadataImage
@@ -69,6 +70,7 @@ class BrokerContext:
     broker_epoch: Callable[[], int]
     flush: Callable[[Partition], Awaitable[None]]
     deadlines: Deadlines = field(init=False)
+    groups: GroupCoordinator = field(init=False)
     producer_ids: ProducerIdBlock = field(default_factory=ProducerIdBlock, init=False)
     metadata_replies: ReplyCache = field(default_factory=ReplyCache, init=False)
     topics_in_creation: dict[str, None] = field(default_factory=dict, init=False)
@@ -77,10 +79,22 @@ class BrokerContext:
 
     def __post_init__(self) -> None:
         self.deadlines = Deadlines(self.world.clock)
+        self.groups = GroupCoordinator(self)
+
+    @property
+    def clock(self) -> Clock:
+        """The world's clock."""
+        return self.world.clock
+
+    @property
+    def tracer(self) -> Tracer:
+        """The world's tracer."""
+        return self.world.tracer
 
     def image_changed(self) -> None:
-        """Let those go on who wait for the metadata that has just been applied."""
+        """Coordinate what is led here now, and let those go on who wait for the metadata that was just applied."""
         image = self.image()
+        self.groups.image_changed(image)
         for wait in self._image_waits:
             if not wait.done.done() and wait.predicate(image):
                 wait.done.set_result(None)

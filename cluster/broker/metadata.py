@@ -10,7 +10,7 @@ Behaviour
 - `controller_id` is some live broker, as under KRaft; see `describe_cluster`.
 
 Version 1 adds racks and the controller, 2 the cluster id, 7 leader epochs, 8 authorized operations, 10 topic ids.
-Departures: the topic's configs at auto-creation are the broker's defaults only; `is_internal` is never set yet.
+Departures: the topic's configs at auto-creation are the broker's defaults only.
 Encoded replies are remembered until the metadata changes.
 """
 
@@ -23,6 +23,7 @@ from cluster.base.errors import ErrorCode, KafkaError
 from cluster.base.ids import NO_NODE
 from cluster.base.limits import TOPIC_NAME_LENGTH_MAX
 from cluster.broker.context import BrokerContext
+from cluster.broker.coordinator import INTERNAL_TOPICS
 from cluster.broker.request import Request, Slot
 from cluster.metadata import MetadataImage, PartitionState, TopicState
 from cluster.rpc import controller_pb2
@@ -123,7 +124,8 @@ def is_legal_topic_name(name: str | None) -> bool:
 
 def _topic(image: MetadataImage, topic: TopicState, version: int) -> dict[str, object]:
     partitions = [_partition(image, number, state, version) for number, state in enumerate(topic.partitions)]
-    return {"name": topic.name, "topic_id": topic.topic_id, "partitions": partitions}
+    is_internal = topic.name in INTERNAL_TOPICS
+    return {"name": topic.name, "topic_id": topic.topic_id, "is_internal": is_internal, "partitions": partitions}
 
 
 def _partition(image: MetadataImage, number: int, state: PartitionState, version: int) -> Fields:
@@ -155,8 +157,11 @@ def _begin_creation(context: BrokerContext, name: str) -> None:
 
 
 async def _create(context: BrokerContext, name: str) -> None:
-    topic = controller_pb2.NewTopic(name=name, partitions=-1, replication_factor=-1)
-    request = controller_pb2.CreateTopicsRequest(topics=[topic])
+    if name in INTERNAL_TOPICS:
+        request = INTERNAL_TOPICS[name].creation(context.configs, context.image())
+    else:
+        topic = controller_pb2.NewTopic(name=name, partitions=-1, replication_factor=-1)
+        request = controller_pb2.CreateTopicsRequest(topics=[topic])
     try:
         reply = await context.controller.call("CreateTopics", request, timeout_ms=AUTO_CREATION_TIMEOUT_MS)
         for result in reply.topics:

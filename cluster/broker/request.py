@@ -17,7 +17,11 @@ from cluster.wire import Fields, Message, decode_request, encode_response, frame
 
 
 class Connection(Protocol):
-    """What a slot needs of the connection that it belongs to."""
+    """What a slot needs of the connection that it belongs to, and handlers of who is at its other end."""
+
+    @property
+    def client_host(self) -> str:
+        """The address of the client, as groups show it: `/127.0.0.1`."""
 
     def slot_filled(self, slot: Slot) -> None:
         """Send what can be sent: this reply and those that were waiting behind it."""
@@ -73,6 +77,7 @@ class Request(NamedTuple):
     version: int
     client_id: str | None
     body: memoryview
+    client_host: str = ""
 
 
 Serve = Callable[[BrokerContext, Request, Slot], None]
@@ -80,6 +85,7 @@ Serve = Callable[[BrokerContext, Request, Slot], None]
 
 Handler = Callable[[BrokerContext, int, Message], Fields]
 LaterHandler = Callable[[BrokerContext, int, Message], Awaitable[Fields]]
+MemberHandler = Callable[[BrokerContext, Request, Message], Awaitable[Fields]]
 
 
 def answer_now(handler: Handler) -> Serve:
@@ -95,6 +101,11 @@ def answer_now(handler: Handler) -> Serve:
 
 def answer_later(handler: LaterHandler) -> Serve:
     """The same for a coroutine. Later requests of the connection are served meanwhile; their replies wait."""
+    return answer_member(lambda context, request, message: handler(context, request.version, message))
+
+
+def answer_member(handler: MemberHandler) -> Serve:
+    """The same for a coroutine that wants to know who asks. Of the request it may keep all but the body."""
 
     def serve(context: BrokerContext, request: Request, slot: Slot) -> None:
         api_key, version = request.api_key, request.version
@@ -103,7 +114,7 @@ def answer_later(handler: LaterHandler) -> Serve:
         async def run() -> None:
             answered = False
             try:
-                reply = await handler(context, version, message)
+                reply = await handler(context, request, message)
                 slot.answer([encode_response(api_key, version, reply)])
                 answered = True
             finally:

@@ -40,6 +40,8 @@ def serve_frame(
     body = body_of(frame, header, flexible)
     enqueue(slot)
     try:
-        api.serve(context, Request(header.api_key, header.version, header.client_id, body), slot)
+        api.serve(
+            context, Request(header.api_key, header.version, header.client_id, body, connection.client_host), slot
+        )
     except MalformedMessage as error:
         raise MalformedMessage(f"{api.name} version {header.version} of {header.client_id}: {error}") from error

@@ -18,7 +18,7 @@ from cluster.wire.messages import (
     load_schemas,
     version_range,
 )
-from cluster.wire.primitives import MalformedMessage, topic_id_of
+from cluster.wire.primitives import INT16, INT32, INT64, Cursor, MalformedMessage, string, topic_id_of
 from cluster.wire.produce import (
     NodeEndpoint,
     ProduceRequest,
@@ -30,6 +30,10 @@ from cluster.wire.produce import (
 
 __all__ = [
     "API_VERSIONS_KEY",
+    "INT16",
+    "INT32",
+    "INT64",
+    "Cursor",
     "FetchPartition",
     "FetchRequest",
     "FetchResult",
@@ -53,6 +57,7 @@ __all__ = [
     "is_flexible",
     "load_schemas",
     "read_request_header",
+    "string",
     "topic_id_of",
     "version_range",
 ]

@@ -119,6 +119,14 @@ def _milliseconds(cursor: Cursor) -> timedelta:
     return timedelta(milliseconds=cursor.number(INT32))
 
 
+def _long_milliseconds(cursor: Cursor) -> timedelta:
+    """A duration that has 64 bits in the protocol; what is longer than Python can say is as good as for ever."""
+    return timedelta(milliseconds=max(min(cursor.number(INT64), _DURATION_MS_MAX), -_DURATION_MS_MAX))
+
+
+_DURATION_MS_MAX = 10**16
+"""Some three hundred thousand years."""
+
 _FIXED: dict[str, Read] = {
     "bool": lambda cursor: cursor.number(INT8) != 0,
     "int8": lambda cursor: cursor.number(INT8),
@@ -128,6 +136,7 @@ _FIXED: dict[str, Read] = {
     "float64": Cursor.float64,
     "uuid": _uuid,
     "timedelta_i32": _milliseconds,
+    "timedelta_i64": _long_milliseconds,
 }
 
 

@@ -418,12 +418,29 @@ def test_producer_ids_are_unique_and_come_from_blocks(version: int) -> None:
 
 
 @pytest.mark.parametrize("version", range(7))
-def test_there_is_no_coordinator_yet_and_the_client_stays(version: int) -> None:
+def test_the_first_who_asks_for_a_coordinator_has_the_offsets_topic_created(version: int) -> None:
     async def run(broker: LoneBroker) -> None:
         asked = {"key": "g"} if version < 4 else {"coordinator_keys": ("g", "h")}
         reply = await broker.client().ask(FIND_COORDINATOR, version, asked)
         answers = [reply] if version < 4 else reply.coordinators
-        assert [error_of(answer) for answer in answers] == ["COORDINATOR_NOT_AVAILABLE"] * (1 if version < 4 else 2)
+        assert [error_of(answer) for answer in answers] == ["NONE"] * (1 if version < 4 else 2)
+        partitions = broker.image.topics["__consumer_offsets"].partitions
+        assert len(partitions) == 50 and {len(partition.replicas) for partition in partitions} == {3}
+        # "g".hashCode() is 103 in Java, "h".hashCode() is 104.
+        assert [answer.node_id for answer in answers] == [partitions[n].leader for n in (3, 4)][: len(answers)]
+        assert answers[0].port == 9090 + answers[0].node_id
+        assert broker.image.topic_configs("__consumer_offsets")["cleanup.policy"] == "compact"
+
+    on_broker(run)
+
+
+@pytest.mark.parametrize("version", range(1, 7))
+def test_there_is_no_transaction_coordinator_yet_and_the_client_stays(version: int) -> None:
+    async def run(broker: LoneBroker) -> None:
+        asked = {"key": "t", "key_type": 1} if version < 4 else {"coordinator_keys": ("t",), "key_type": 1}
+        reply = await broker.client().ask(FIND_COORDINATOR, version, asked)
+        answer = reply if version < 4 else reply.coordinators[0]
+        assert error_of(answer) == "COORDINATOR_NOT_AVAILABLE"
 
     on_broker(run)
 

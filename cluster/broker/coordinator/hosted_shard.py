@@ -1,0 +1,298 @@
+"""One shard of a coordinator on the broker that leads its partition: loaded from the log, then asked.
+
+Here: the life of a shard, and how a decision becomes true. Records are appended to the partition with acks=all; the
+shard takes the decision in at once, so that decisions pipeline; answers leave when the high watermark has passed what
+they rest upon. When leadership is lost the shard is thrown away with everything it believed, and whoever waits is
+told to look for the new coordinator. A decision whose records are refused leaves no trace.
+Not here: which shards there are (`runtime`), what they decide (`cluster.groups`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Generic, Protocol, TypeVar
+
+from cluster.base.configs import Configs
+from cluster.base.errors import ErrorCode, KafkaError
+from cluster.base.ports import Clock, DiskError, Tracer
+from cluster.base.trace import CoordinatorLoaded, CoordinatorUnloaded
+from cluster.broker.coordinator.failures import coordinator_error
+from cluster.broker.deadlines import Deadline, Deadlines
+from cluster.groups import Moment
+from cluster.records import build_batch, iterate_headers, read_batch_records
+from cluster.replication import ACKS_ALL, Partition, Waiter
+from cluster.wire import MalformedMessage
+
+log = logging.getLogger(__name__)
+
+LOAD_BYTES = 1024 * 1024
+"""Read at once while loading; other work goes on in between (Kafka: `offsets.load.buffer.size`, five times that)."""
+
+RETRY_MS = 500
+"""After so long it is tried again to write what the passing of time demands."""
+
+
+class ToAnswer(Protocol):
+    """An answer to a request that waits."""
+
+    @property
+    def token(self) -> int: ...
+    @property
+    def reply(self) -> Any: ...
+
+
+class Decided(Protocol):
+    """What the coordinator has to know of a decision: see `cluster.groups.Decision`."""
+
+    @property
+    def records(self) -> Sequence[tuple[bytes, bytes | None]]: ...
+    @property
+    def answers(self) -> Sequence[ToAnswer]: ...
+    @property
+    def waits_for_commit(self) -> bool: ...
+
+
+D = TypeVar("D", bound=Decided)
+
+
+class Shard(Protocol[D]):
+    """State that is made of the records of one partition: groups, transactions."""
+
+    def replay(self, key: bytes | None, value: bytes | None) -> None:
+        """Take one record in while loading. Raises MalformedMessage."""
+
+    def loaded(self, now_ms: int) -> None:
+        """The whole log was replayed."""
+
+    def accept(self, decision: D) -> None:
+        """Take a decision in whose records are in the log now."""
+
+    def next_deadline_ms(self) -> int | None:
+        """Return when time should be told at the latest."""
+
+    def time_passed(self, now: Moment) -> D | None:
+        """Decide one thing that is due; None when nothing is."""
+
+    def retry_at(self, decision: D, at_ms: int) -> None:
+        """What was due could not be written: it is due again at `at_ms`."""
+
+
+class ShardHost(Protocol):
+    """What a shard needs of its broker (`BrokerContext` has it)."""
+
+    configs: Configs
+    deadlines: Deadlines
+
+    @property
+    def flush(self) -> Callable[[Partition], Awaitable[None]]: ...
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def tracer(self) -> Tracer: ...
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run work beside everything else."""
+
+
+S = TypeVar("S", bound=Shard[Any])
+
+
+class HostedShard(Generic[S]):
+    """A shard from the moment its partition is led here until it is not."""
+
+    def __init__(self, host: ShardHost, partition: Partition, shard: S) -> None:
+        self.partition = partition
+        self.is_loading = True
+        self._host = host
+        self._shard = shard
+        self._is_open = True
+        self._leader_epoch = partition.leader_epoch
+        self._written_offset = 0
+        self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._next_token = 0
+        self._timer: Deadline | None = None
+        self._timer_ms = 0
+
+    @property
+    def shard(self) -> S:
+        """The state, for questions that change nothing and reveal nothing that could still be lost."""
+        return self._shard
+
+    # --- life -------------------------------------------------------------------------------------
+
+    async def load(self) -> None:
+        """Replay the log. What lies above the high watermark counts too: this leader will commit it."""
+        partition = self.partition
+        offset, end = partition.log.log_start_offset, partition.log.log_end_offset
+        while offset < end and self._is_open:
+            error, data = partition.read_log(offset, LOAD_BYTES, end, True)
+            if error is not ErrorCode.NONE:
+                log.error("%s cannot be loaded: %s", partition.topic_partition, error.name)
+                return  # its role changes with the error, and with it this shard goes
+            offset = self._replay(memoryview(data), end)
+            await asyncio.sleep(0)
+        if not self._is_open:
+            return
+        self._written_offset = end
+        self._shard.loaded(self._host.clock.monotonic_ms())
+        self.is_loading = False
+        if self._host.tracer.enabled:
+            topic, number = partition.topic_partition
+            self._host.tracer.emit(CoordinatorLoaded(topic, number, self._leader_epoch, end))
+        self._arm()
+
+    def _replay(self, data: memoryview, end: int) -> int:
+        """Replay some batches; return the offset after them, `end` when compaction has left nothing there."""
+        offset = end
+        for position, header in iterate_headers(data):
+            offset = header.next_offset
+            if header.is_control:
+                continue
+            for record in read_batch_records(data, position, header):
+                try:
+                    self._shard.replay(record.key, record.value)
+                except MalformedMessage as error:  # anybody may produce to the topic; Kafka skips such records too
+                    log.error("%s at offset %d: %s", self.partition.topic_partition, record.offset, error)
+        return offset
+
+    def close(self) -> None:
+        """Coordinate no more. Whoever waits is sent to look for the new coordinator."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        if self._timer is not None:
+            self._timer.cancel()
+        waiting, self._waiting = self._waiting, {}
+        for future in waiting.values():
+            _fail(future, ErrorCode.NOT_COORDINATOR)
+        if self._host.tracer.enabled:
+            topic, number = self.partition.topic_partition
+            self._host.tracer.emit(CoordinatorUnloaded(topic, number, self._leader_epoch))
+
+    # --- questions --------------------------------------------------------------------------------
+
+    def ask(self, decide: Callable[[S, int, Moment], Decided]) -> asyncio.Future[Any]:
+        """Let the shard decide on a request. The future's result is the reply, its exception a KafkaError."""
+        token, self._next_token = self._next_token, self._next_token + 1
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting[token] = future
+        decision = decide(self._shard, token, self._now())
+        error = self._carry_out(decision)
+        if error is not ErrorCode.NONE:
+            self._refuse(token, error)
+        return future
+
+    def tell(self, decide: Callable[[S], Decided]) -> None:
+        """Let the shard write something that nobody has asked for; what cannot be written now is left."""
+        decision = decide(self._shard)
+        if decision.records:
+            self._carry_out(decision)
+
+    def _now(self) -> Moment:
+        clock = self._host.clock
+        return Moment(clock.monotonic_ms(), clock.wall_ms())
+
+    def _carry_out(self, decision: Decided) -> ErrorCode:
+        """Append, take in, and see to the answers. With an error nothing has happened."""
+        needs_flush = False
+        if decision.records:
+            error = self._append(decision.records)
+            if error is not ErrorCode.NONE:
+                return error
+            needs_flush = self.partition.flush_needed()
+        self._shard.accept(decision)
+        if decision.answers:
+            if decision.waits_for_commit:
+                self._answer_when_committed(decision.answers, needs_flush)
+            else:
+                self._answer(decision.answers)
+        self._arm()
+        return ErrorCode.NONE
+
+    def _append(self, records: Sequence[tuple[bytes, bytes | None]]) -> ErrorCode:
+        now = self._now()
+        batch = build_batch([(key, value, ()) for key, value in records], timestamp_ms=now.wall_ms)
+        outcome = self.partition.append(memoryview(batch), ACKS_ALL, now.monotonic_ms, now.wall_ms)
+        if outcome.error is ErrorCode.NONE:
+            self._written_offset = outcome.required_offset
+        else:
+            log.warning("%s cannot be written: %s", self.partition.topic_partition, outcome.error_message)
+        return outcome.error
+
+    # --- answers ----------------------------------------------------------------------------------
+
+    def _answer_when_committed(self, answers: Sequence[ToAnswer], needs_flush: bool) -> None:
+        """An answer rests upon all that was written before it, not only upon its own records."""
+        deadline: Deadline | None = None
+
+        def called(error: ErrorCode) -> None:
+            if deadline is not None:
+                deadline.cancel()
+            if error is ErrorCode.NONE and needs_flush:
+                self._host.spawn(self._answer_when_flushed(answers))
+            else:
+                self._answer(answers, error)
+
+        def timed_out() -> None:
+            waiter.cancel()
+            self._answer(answers, ErrorCode.REQUEST_TIMED_OUT)
+
+        if self.partition.is_leader and self.partition.high_watermark >= self._written_offset:
+            called(ErrorCode.NONE)
+            return
+        waiter: Waiter = self.partition.when_committed(self._written_offset, called)
+        if waiter.is_waiting:
+            deadline = self._host.deadlines.set(self._host.configs.integer("offsets.commit.timeout.ms"), timed_out)
+
+    async def _answer_when_flushed(self, answers: Sequence[ToAnswer]) -> None:
+        try:
+            await self._host.flush(self.partition)
+        except DiskError:
+            self._answer(answers, ErrorCode.KAFKA_STORAGE_ERROR)
+        else:
+            self._answer(answers)
+
+    def _answer(self, answers: Sequence[ToAnswer], error: ErrorCode = ErrorCode.NONE) -> None:
+        for answer in answers:
+            if error is not ErrorCode.NONE:
+                self._refuse(answer.token, error)
+                continue
+            future = self._waiting.pop(answer.token, None)
+            if future is not None and not future.done():
+                future.set_result(answer.reply)
+
+    def _refuse(self, token: int, error: ErrorCode) -> None:
+        future = self._waiting.pop(token, None)
+        if future is not None:
+            _fail(future, coordinator_error(error))
+
+    # --- time -------------------------------------------------------------------------------------
+
+    def _arm(self) -> None:
+        """Be called when the shard's next deadline has come; a timer that is too early does no harm."""
+        due_ms = self._shard.next_deadline_ms()
+        if due_ms is None or (self._timer is not None and self._timer_ms <= due_ms):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_ms = due_ms
+        self._timer = self._host.deadlines.set(due_ms - self._host.clock.monotonic_ms(), self._time_passed)
+
+    def _time_passed(self) -> None:
+        self._timer = None
+        while self._is_open:
+            now = self._now()
+            decision = self._shard.time_passed(now)
+            if decision is None:
+                break
+            if self._carry_out(decision) is not ErrorCode.NONE:
+                self._shard.retry_at(decision, now.monotonic_ms + RETRY_MS)
+        if self._is_open:
+            self._arm()
+
+
+def _fail(future: asyncio.Future[Any], error: ErrorCode) -> None:
+    if not future.done():
+        future.set_exception(KafkaError(error))

@@ -1,0 +1,42 @@
+"""The group coordinator of a broker: the groups whose partition of `__consumer_offsets` it leads.
+
+Here: the coordinator put together, and what the handlers of its eleven APIs share. Not here: how shards live
+(`cluster.broker.coordinator`), what groups decide (`cluster.groups`).
+"""
+
+from __future__ import annotations
+
+from cluster.base.configs import Configs
+from cluster.broker.coordinator import CONSUMER_OFFSETS, CoordinatorHost, CoordinatorRuntime
+from cluster.groups import GroupShard, Settings
+from cluster.metadata import MetadataImage
+
+
+class GroupCoordinator(CoordinatorRuntime[GroupShard]):
+    """All groups that this broker coordinates."""
+
+    def __init__(self, host: CoordinatorHost) -> None:
+        settings = settings_of(host.configs)
+        super().__init__(host, CONSUMER_OFFSETS, lambda: GroupShard(settings, host.tracer))
+        self._image: MetadataImage | None = None
+
+    def image_changed(self, image: MetadataImage) -> None:
+        """Take new metadata in: what is led here, and which topics are gone with their offsets."""
+        before, self._image = self._image, image
+        if before is not None and before.topics is image.topics:
+            return
+        self.reconcile()
+        gone = () if before is None else tuple(name for name in before.topics if name not in image.topics)
+        if gone:
+            self.tell_all(lambda shard: shard.forget_topics(gone))
+
+
+def settings_of(configs: Configs) -> Settings:
+    """Return what groups have to know of a broker's configs."""
+    return Settings(
+        initial_rebalance_delay_ms=configs.integer("group.initial.rebalance.delay.ms"),
+        session_timeout_ms_min=configs.integer("group.min.session.timeout.ms"),
+        session_timeout_ms_max=configs.integer("group.max.session.timeout.ms"),
+        members_max=configs.integer("group.max.size"),
+        offset_metadata_bytes_max=configs.integer("offset.metadata.max.bytes"),
+    )

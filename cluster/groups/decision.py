@@ -1,0 +1,102 @@
+"""What the groups of a shard decide: what to write, what changes with it, and who is answered then.
+
+Here: the decision, and `Turn`, in which the decision about one group is put together. Not here: the rules that do so,
+and the coordinator that writes and answers.
+
+Nothing has happened yet when a decision is made. Its records are appended first; if that fails, nothing has happened
+still. Then `GroupShard.accept` takes it in, and when the records are committed the answers leave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from cluster.groups.group import Group
+from cluster.groups.states import GroupEvent, next_state
+
+LogRecord = tuple[bytes, bytes | None]
+"""A key and its value, or None for a tombstone."""
+
+
+class Moment(NamedTuple):
+    """When something is decided, in milliseconds: on a clock that never goes back, and since 1970."""
+
+    monotonic_ms: int
+    wall_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The configs that groups go by; the names are Kafka's."""
+
+    initial_rebalance_delay_ms: int = 3000
+    session_timeout_ms_min: int = 6000
+    session_timeout_ms_max: int = 1_800_000
+    new_member_timeout_ms: int = 300_000
+    members_max: int = 2**31 - 1
+    offset_metadata_bytes_max: int = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to the request that came with `token`."""
+
+    token: int
+    reply: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Records to write together or not at all, and what follows.
+
+    `groups` are the groups as they will be; None for one that is gone. With `waits_for_commit` the answers leave when
+    everything this shard has written so far is committed: they tell nothing that could still be lost. What is true
+    in any case, such as an answer to a heartbeat, does not wait.
+    """
+
+    records: Sequence[LogRecord] = ()
+    answers: Sequence[Answer] = ()
+    groups: Sequence[tuple[str, Group | None]] = ()
+    waits_for_commit: bool = True
+
+
+def reply_now(token: int, reply: Any) -> Decision:
+    """Answer without writing or changing anything, and without waiting."""
+    return Decision(answers=(Answer(token, reply),), waits_for_commit=False)
+
+
+def reply_when_committed(token: int, reply: Any) -> Decision:
+    """Answer with what has been decided so far, once that is committed."""
+    return Decision(answers=(Answer(token, reply),))
+
+
+@dataclass(slots=True)
+class Turn:
+    """One group's decision while it is being made.
+
+    `is_written` says that the group has to be written; `lost_members` counts those that were removed.
+    """
+
+    group: Group
+    settings: Settings
+    now: Moment
+    answers: list[Answer] = field(default_factory=list)
+    is_written: bool = False
+    lost_members: int = 0
+
+    @property
+    def now_ms(self) -> int:
+        """The monotonic time of the decision, from which deadlines are counted."""
+        return self.now.monotonic_ms
+
+    def become(self, event: GroupEvent) -> None:
+        """Let the group's state change; an event that the state does not know is a bug."""
+        state = next_state(self.group.state, event)
+        self.group = replace(self.group, state=state, state_timestamp_ms=self.now.wall_ms)
+
+    def answer(self, token: int | None, reply: Any) -> None:
+        """Answer a request that waited; nothing happens when there is none."""
+        if token is not None:
+            self.answers.append(Answer(token, reply))

@@ -1,0 +1,73 @@
+"""Committed offsets: who may commit them, and what is written.
+
+Here: OffsetCommit and OffsetDelete as decisions (Kafka: `OffsetMetadataManager`). Not here: where offsets are kept
+(`shard`). Offsets that belong to a transaction that is still open will be kept beside these, until its marker comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from cluster.base.errors import ErrorCode
+from cluster.base.ids import TopicPartition
+from cluster.groups.decision import LogRecord, Turn
+from cluster.groups.group import Group
+from cluster.groups.membership import find_present_member
+from cluster.groups.record_codec import write_offset, write_offset_key
+from cluster.groups.requests import UNKNOWN_MEMBER, CommitOffset, MemberIdentity
+from cluster.groups.states import GroupState
+from cluster.groups.subscription import CONSUMER_PROTOCOL, subscribed_topics
+
+
+def commit_refusal(group: Group, identity: MemberIdentity) -> ErrorCode:
+    """Return why somebody may not commit for a group, or NONE (Kafka: `ClassicGroup.validateOffsetCommit`).
+
+    Whoever is no member, such as an admin or a consumer that assigns itself, may commit for an empty group only.
+    """
+    is_anonymous = identity.generation < 0 and identity.member_id == UNKNOWN_MEMBER and identity.instance_id is None
+    if identity.generation < 0 and group.state is GroupState.EMPTY:
+        return ErrorCode.NONE
+    if is_anonymous:
+        return ErrorCode.UNKNOWN_MEMBER_ID
+    member = find_present_member(group, identity)
+    if isinstance(member, ErrorCode):
+        return member
+    # It has joined the next generation and not yet learned what it owns there.
+    return ErrorCode.REBALANCE_IN_PROGRESS if group.state is GroupState.COMPLETING else ErrorCode.NONE
+
+
+def take_commit_as_life_sign(turn: Turn, identity: MemberIdentity) -> None:
+    """A member that commits is alive."""
+    member = turn.group.members.get(identity.member_id)
+    if member is not None:
+        turn.group = turn.group.with_member(member.heard(turn.now_ms))
+
+
+def commit_records(
+    group_id: str, commits: Mapping[TopicPartition, CommitOffset], metadata_bytes_max: int
+) -> tuple[list[LogRecord], dict[TopicPartition, ErrorCode]]:
+    """Return the records of a commit, and each partition's answer; a note that is too long spoils only its own."""
+    records: list[LogRecord] = []
+    errors: dict[TopicPartition, ErrorCode] = {}
+    for partition, commit in commits.items():
+        if len(commit.metadata.encode()) > metadata_bytes_max:
+            errors[partition] = ErrorCode.OFFSET_METADATA_TOO_LARGE
+            continue
+        errors[partition] = ErrorCode.NONE
+        records.append((write_offset_key(group_id, partition), write_offset(commit)))
+    return records, errors
+
+
+def deletion_refusals(
+    group: Group, partitions: Sequence[TopicPartition]
+) -> ErrorCode | dict[TopicPartition, ErrorCode]:
+    """Return why offsets may not be deleted: of the whole group, or of those partitions whose topics it reads."""
+    if group.state is GroupState.EMPTY:
+        return dict.fromkeys(partitions, ErrorCode.NONE)
+    if group.protocol_type != CONSUMER_PROTOCOL:
+        return ErrorCode.NON_EMPTY_GROUP
+    read = subscribed_topics(group)
+    return {
+        partition: ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC if read is None or partition.topic in read else ErrorCode.NONE
+        for partition in partitions
+    }
