@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -104,6 +105,22 @@ def test_exploring_finds_nothing_and_replays_a_seed(short: Path) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(SCENARIOS.glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_scenario_and_variant_gives_its_stated_verdict(path: Path) -> None:
-    run = fencepost("run", path, "--all-variants", "--seed", "7")
-    assert run.returncode == 0, run.stdout + run.stderr
+def test_every_scenario_gives_its_stated_verdicts_and_the_same_trace_in_two_unlike_processes(
+    path: Path, tmp_path: Path
+) -> None:
+    command = [*COMMAND, "run", str(path), "--all-variants", "--seed", "7", "--json"]
+    elsewhere = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(SCENARIOS.parent),
+        "PYTHONHASHSEED": "99",
+        "TZ": "Asia/Tokyo",
+    }
+    runs = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=SCENARIOS.parent),
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=elsewhere),
+    ]
+    told = [[json.loads(line) for line in run.communicate()[0].splitlines()] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], told
+    here, there = ([(row["variant"], row["verdict"], row["trace_hash"]) for row in rows] for rows in told)
+    assert here == there
+    assert len({trace_hash for _, _, trace_hash in here}) == len(here), "variants differ, so their traces do"
