@@ -16,7 +16,7 @@ from types import ModuleType
 
 __all__ = ["main"]
 
-# The name of a command and the module that has `register(app)`. Underscores in a module name are not typed.
+# The name of a command; its module has `register(app)`, and the same name with underscores for dashes.
 _COMMANDS = (
     "up",
     "ps",
@@ -30,6 +30,14 @@ _COMMANDS = (
     "explore",
     "validate",
     "node",
+    "console-producer",
+    "console-consumer",
+    "topics",
+    "configs",
+    "consumer-groups",
+    "dump-log",
+    "producer-perf-test",
+    "consumer-perf-test",
 )
 _MODULES = {"break": "break_"}  # a keyword cannot be imported by name
 
@@ -42,9 +50,12 @@ def main() -> None:
         start = importlib.import_module("cluster.runtime.live.zygote_start")
         sys.pycache_prefix = sys.pycache_prefix or str(start.compiled_code_directory())
         sys.dont_write_bytecode = False
-    if arguments[:1] == ["up"] and not {"--help", "-d", "--detach"} & {*arguments}:
+    if arguments[:1] == ["up"] and "--help" not in arguments:
+        early = importlib.import_module("cluster.cli.early")
+        if {"-d", "--detach"} & {*arguments}:
+            early.detach()
         # The nodes' code loads in another process while this one still loads its own.
-        importlib.import_module("cluster.cli.early").start()
+        early.start()
     sys.exit(_run(arguments))
 
 
@@ -86,8 +97,12 @@ def _modules(arguments: list[str]) -> list[ModuleType]:
     """Import the module of the command that was typed, or all of them when none is known by that name."""
     asked = [name for name in arguments[:1] if name in _COMMANDS]
     names = asked or _COMMANDS
-    return [importlib.import_module(f"cluster.cli.{_MODULES.get(name, name)}") for name in names if _exists(name)]
+    return [importlib.import_module(_module(name)) for name in names if _exists(name)]
 
 
 def _exists(name: str) -> bool:
-    return importlib.util.find_spec(f"cluster.cli.{_MODULES.get(name, name)}") is not None
+    return importlib.util.find_spec(_module(name)) is not None
+
+
+def _module(name: str) -> str:
+    return f"cluster.cli.{_MODULES.get(name, name.replace('-', '_'))}"
