@@ -33,6 +33,8 @@ class RunningNode(Protocol):
         """Ask for that stop."""
 
 
+_CALLS_END_S = 0.1
+
 NodeFactory = Callable[[NodeConfig, World], RunningNode]
 
 
@@ -86,5 +88,13 @@ async def _serve(order: NodeOrder, factory: NodeFactory) -> None:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, node.request_stop)
         await node.run()
+        await _let_calls_end()
     finally:
         world.close()
+
+
+async def _let_calls_end() -> None:
+    """Let calls that the stopped server has cancelled end: when the loop's end cuts them, gRPC prints tracebacks."""
+    calls = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    if calls:
+        await asyncio.wait(calls, timeout=_CALLS_END_S)
