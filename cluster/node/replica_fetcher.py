@@ -80,7 +80,9 @@ class ReplicaFetcher:
                 try:
                     await self._fetch()
                 except FetchFailed as failure:
-                    _logger.info("fetching from broker %d begins anew: %s", self._leader, failure)
+                    # A leader that is down is asked ten times a second: once is enough for the log.
+                    level = logging.INFO if self._backoff_ms == FIRST_BACKOFF_MS else logging.DEBUG
+                    _logger.log(level, "fetching from broker %d begins anew: %s", self._leader, failure)
                 await asyncio.sleep(self._backoff_ms / 1000)
                 self._backoff_ms = min(2 * self._backoff_ms, self._backoff_max_ms)
         finally:
