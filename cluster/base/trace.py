@@ -273,12 +273,25 @@ class GroupStateChanged(TraceEvent):
 
 @dataclass(frozen=True, slots=True)
 class GroupAssigned(TraceEvent):
-    """The leader of a group gave these partitions (`orders-0`) to a member, for one generation."""
+    """A coordinator told a member which partitions (`orders-0`) are its own in a generation.
+
+    `member` is a static member's instance id, else the member id: a restarted static member is the same owner.
+    """
 
     group: str
     generation: int
     member: str
     partitions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetCommitAsked(TraceEvent):
+    """A coordinator was asked to commit an offset: from now on it may become the group's, acknowledged or not."""
+
+    group: str
+    topic: str
+    partition: int
+    offset: int
 
 
 @dataclass(frozen=True, slots=True)

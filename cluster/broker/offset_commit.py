@@ -16,7 +16,7 @@ from typing import Any
 
 from cluster.base.errors import ErrorCode, KafkaError
 from cluster.base.ids import NO_EPOCH, TopicPartition
-from cluster.base.trace import OffsetCommitted
+from cluster.base.trace import OffsetCommitAsked, OffsetCommitted
 from cluster.broker.context import BrokerContext
 from cluster.broker.topic_names import BY_ID_FROM, topic_key, topic_name
 from cluster.groups import CommitOffset, MemberIdentity
@@ -93,6 +93,9 @@ async def _commit(
 ) -> dict[TopicPartition, ErrorCode]:
     if not group_id:
         return dict.fromkeys(commits, ErrorCode.INVALID_GROUP_ID)
+    if context.tracer.enabled:
+        for key, commit in commits.items():
+            context.tracer.emit(OffsetCommitAsked(group_id, *key, commit.offset))
     try:
         errors: dict[TopicPartition, ErrorCode] = await context.groups.ask(
             group_id, lambda shard, token, now: shard.commit(token, group_id, identity, commits, now)

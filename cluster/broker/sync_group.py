@@ -7,8 +7,9 @@ Version 3 adds static members, 5 the protocol's type and name, which must be the
 from __future__ import annotations
 
 from cluster.base.errors import ErrorCode, KafkaError
+from cluster.base.trace import GroupAssigned
 from cluster.broker.context import BrokerContext
-from cluster.groups import MemberIdentity, SyncReply, SyncRequest
+from cluster.groups import CONSUMER_PROTOCOL, MemberIdentity, SyncReply, SyncRequest, assigned_partitions
 from cluster.wire import Fields, Message
 
 
@@ -27,6 +28,10 @@ async def handle(context: BrokerContext, version: int, message: Message) -> Fiel
         reply = await context.groups.ask(group_id, lambda shard, token, now: shard.sync(token, group_id, wanted, now))
     except KafkaError as error:
         reply = SyncReply(error.code)
+    if context.tracer.enabled and reply.error is ErrorCode.NONE and reply.protocol_type == CONSUMER_PROTOCOL:
+        owner = wanted.member.instance_id or wanted.member.member_id
+        partitions = tuple(map(str, assigned_partitions(reply.assignment)))
+        context.tracer.emit(GroupAssigned(group_id, message.generation_id, owner, partitions))
     return _response(reply)
 
 

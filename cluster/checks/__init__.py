@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from cluster.checks.committed_offsets_kept import CommittedOffsetsKept
 from cluster.checks.consumers_below_high_watermark import ConsumersBelowHighWatermark
 from cluster.checks.high_watermark_monotonic import HighWatermarkMonotonic
 from cluster.checks.no_duplicates import NoDuplicates
 from cluster.checks.no_lost_acks import NoLostAcks
 from cluster.checks.one_active_controller import OneActiveControllerPerEpoch
 from cluster.checks.one_leader_per_epoch import OneLeaderPerEpoch
+from cluster.checks.one_owner_per_generation import OneOwnerPerGeneration
 from cluster.checks.oracle import Evidence, Oracle, ReplicaBatch, Violation
 from cluster.checks.per_partition_order import PerPartitionOrder
 from cluster.checks.replicas_identical import ReplicasIdentical
@@ -30,6 +32,8 @@ ORACLES: Mapping[str, type[Oracle]] = {
         HighWatermarkMonotonic,
         ConsumersBelowHighWatermark,
         ReplicasIdentical,
+        OneOwnerPerGeneration,
+        CommittedOffsetsKept,
     )
 }
 """Every oracle by its name."""

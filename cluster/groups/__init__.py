@@ -17,8 +17,10 @@ from cluster.groups.requests import (
 )
 from cluster.groups.shard import GroupShard
 from cluster.groups.states import TRANSITIONS, GroupEvent, GroupState, next_state
+from cluster.groups.subscription import CONSUMER_PROTOCOL, assigned_partitions
 
 __all__ = [
+    "CONSUMER_PROTOCOL",
     "NO_COMMIT",
     "TRANSITIONS",
     "Answer",
@@ -41,6 +43,7 @@ __all__ = [
     "Settings",
     "SyncReply",
     "SyncRequest",
+    "assigned_partitions",
     "next_state",
     "read_group",
     "read_key",

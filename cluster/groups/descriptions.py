@@ -6,11 +6,10 @@ Here: read-only views of a group.
 from __future__ import annotations
 
 from cluster.base.ports import Tracer
-from cluster.base.trace import GroupAssigned, GroupStateChanged
+from cluster.base.trace import GroupStateChanged
 from cluster.groups.group import Group, Member
 from cluster.groups.requests import DescribedGroup, DescribedMember
 from cluster.groups.states import GroupState
-from cluster.groups.subscription import CONSUMER_PROTOCOL, assigned_partitions
 
 
 def describe(group: Group) -> DescribedGroup:
@@ -37,7 +36,7 @@ def _describe_member(group: Group, member: Member, is_stable: bool) -> Described
 
 
 def trace_change(tracer: Tracer, before: Group | None, after: Group | None) -> None:
-    """Tell of another state or generation, and when it was assigned, who owns what."""
+    """Tell of another state or generation."""
     if after is None:
         if before is not None:
             tracer.emit(GroupStateChanged(before.group_id, GroupState.DEAD.value, before.generation, (), ""))
@@ -47,7 +46,3 @@ def trace_change(tracer: Tracer, before: Group | None, after: Group | None) -> N
         return
     members = tuple(after.members)
     tracer.emit(GroupStateChanged(after.group_id, after.state.value, after.generation, members, after.leader or ""))
-    if after.state is GroupState.STABLE and after.protocol_type == CONSUMER_PROTOCOL:
-        for member in after.members.values():
-            partitions = tuple(map(str, assigned_partitions(member.assignment)))
-            tracer.emit(GroupAssigned(after.group_id, after.generation, member.member_id, partitions))

@@ -11,8 +11,14 @@ from cluster.base.ids import TopicPartition
 from cluster.base.trace import (
     BatchAppended,
     ControllerActivated,
+    CoordinatorLoaded,
+    GroupAssigned,
+    GroupStateChanged,
     HighWatermarkAdvanced,
     NodeStarted,
+    OffsetCommitAsked,
+    OffsetCommitted,
+    OffsetFetched,
     PartitionMetadataApplied,
     PartitionRoleChanged,
     RaftRoleChanged,
@@ -74,6 +80,25 @@ def copies(one: Sequence[Batch], other: Sequence[Batch], high_watermark: int) ->
     return Evidence(9, True, {ORDERS: {"b1": one, "b2": other}}, {ORDERS: high_watermark})
 
 
+def owns(member: str, generation: int, *partitions: str) -> tuple[str, TraceEvent]:
+    return "b1", GroupAssigned("g", generation, member, partitions)
+
+
+def group_is(state: str) -> tuple[str, TraceEvent]:
+    return "b1", GroupStateChanged("g", state, 1, (), "")
+
+
+def committed(node: str, offset: int) -> list[tuple[str, TraceEvent]]:
+    return [
+        (node, OffsetCommitAsked("g", "orders", 0, offset)),
+        (node, OffsetCommitted("g", 1, "orders", 0, offset)),
+    ]
+
+
+def fetched(node: str, offset: int) -> tuple[str, TraceEvent]:
+    return node, OffsetFetched("g", "orders", 0, offset)
+
+
 ACCEPTED = {
     "no-lost-acks": [acked("a", 0), read("a", 0)],
     "no-duplicates": [read("a", 0), read("b", 1), read("a", 0)],
@@ -94,6 +119,29 @@ ACCEPTED = {
         watermark("b2", 1, 1),
     ],
     "consumers-below-high-watermark": [watermark("b1", 1, 0), read("a", 0, final=False)],
+    "one-owner-per-generation": [
+        owns("m1", 1, "orders-0", "orders-1"),
+        owns("m2", 2, "orders-0"),
+        owns("m1", 2, "orders-1"),
+        owns("m1", 2, "orders-1"),
+        group_is("Dead"),
+        owns("m3", 1, "orders-0"),
+    ],
+    "committed-offsets-kept": [
+        fetched("b1", -1),
+        *committed("b1", 5),
+        *committed("b1", 3),
+        fetched("b1", 3),
+        ("b1", OffsetCommitAsked("g", "orders", 0, 4)),
+        ("b1", OffsetCommitAsked("g", "orders", 0, 6)),
+        ("b2", CoordinatorLoaded("__consumer_offsets", 3, 1, 9)),
+        fetched("b2", 4),
+        fetched("b2", 6),
+        *committed("b2", 7),
+        fetched("b1", 3),
+        group_is("Dead"),
+        fetched("b2", -1),
+    ],
 }
 
 BROKEN = {
@@ -108,6 +156,13 @@ BROKEN = {
         watermark("b1", 1, 0),
         watermark("b2", 9, 0, role="follower"),
         read("a", 1, final=False),
+    ],
+    "one-owner-per-generation": [owns("m1", 1, "orders-0", "orders-1"), owns("m2", 1, "orders-1")],
+    "committed-offsets-kept": [
+        *committed("b1", 5),
+        *committed("b1", 7),
+        ("b2", CoordinatorLoaded("__consumer_offsets", 3, 1, 9)),
+        fetched("b2", 5),
     ],
 }
 
