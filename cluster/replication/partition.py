@@ -294,7 +294,7 @@ class Partition(ReadableReplica):
             self._host.tracer.emit(
                 IsrChangeRequested(topic, number, isr, proposal.leader_epoch, proposal.partition_epoch)
             )
-        self._host.isr_change_wanted(self)
+        self._host.isr_change_wanted(self.topic_partition)
 
     def _isr_settled(self, leadership: Leadership, now_ms: int) -> None:
         """Another ISR is confirmed: records may be committed by it, or cannot be."""

@@ -5,19 +5,15 @@ Here: the face that `Replicas` shows to its partitions, so that tests can host a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from cluster.base.ids import NodeId
+from cluster.base.ids import NodeId, TopicPartition
 from cluster.base.ports import Tracer
 from cluster.replication.waiters import Watches
 
-if TYPE_CHECKING:
-    from cluster.replication.partition import Partition
-    from cluster.replication.replica import Replica
-
 
 class PartitionHost(Protocol):
-    """The broker around a partition."""
+    """The broker around a partition. A partition gives its name, not itself: the broker knows it under that."""
 
     node_id: NodeId
     tracer: Tracer
@@ -27,8 +23,8 @@ class PartitionHost(Protocol):
     def may_be_in_sync(self, node: NodeId, broker_epoch: int) -> bool:
         """Whether a broker may enter an ISR: known under this epoch, neither fenced nor shutting down (KIP-903)."""
 
-    def isr_change_wanted(self, partition: Partition) -> None:
+    def isr_change_wanted(self, topic_partition: TopicPartition) -> None:
         """The partition has a proposal for the controller in `pending_isr_change`."""
 
-    def disk_failed(self, partition: Replica, error: Exception) -> None:
-        """The partition went offline: its disk does not do what it is asked."""
+    def disk_failed(self, topic_partition: TopicPartition) -> None:
+        """Take the partition offline: its disk does not do what it is asked."""

@@ -17,7 +17,6 @@ from cluster.base.ports import Disk, DiskError, Tracer
 from cluster.metadata import BROKER_RESOURCE, TOPIC_RESOURCE, MetadataDelta, MetadataImage, PartitionState
 from cluster.replication.high_watermark_checkpoint import read_high_watermarks, write_high_watermarks
 from cluster.replication.partition import Partition
-from cluster.replication.replica import Replica
 from cluster.replication.waiters import Watch, Watches
 from cluster.storage import DELETED_SUFFIX, Log, read_topic_id
 
@@ -180,17 +179,16 @@ class Replicas:
         broker = self.image.brokers.get(node)
         return broker is not None and broker.is_active and broker.broker_epoch == broker_epoch
 
-    def isr_change_wanted(self, partition: Partition) -> None:
+    def isr_change_wanted(self, topic_partition: TopicPartition) -> None:
         """Take note of a partition's proposal."""
-        self._isr_changes[partition.topic_partition] = partition
+        self._isr_changes[topic_partition] = self._partitions[topic_partition]
         self.on_isr_change()
 
-    def disk_failed(self, partition: Replica, error: Exception) -> None:
+    def disk_failed(self, topic_partition: TopicPartition) -> None:
         """Take one partition offline; the others go on."""
-        failed = self._partitions.get(partition.topic_partition)
-        if failed is partition and failed.is_online:
-            failed.go_offline(ErrorCode.KAFKA_STORAGE_ERROR)
-            self._role_changed(failed)
+        failed = self._partitions[topic_partition]
+        failed.go_offline(ErrorCode.KAFKA_STORAGE_ERROR)
+        self._role_changed(failed)
 
     # --- for the shell ----------------------------------------------------------------------------
 
