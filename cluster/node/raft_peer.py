@@ -34,6 +34,7 @@ class RaftPeer:
         self._filled = asyncio.Event()
         self._call_number = 0
         self._has_sent = False
+        self._last_sent: tuple[int, Message] | None = None
 
     def send(self, message: Message) -> None:
         """Queue a message; when the queue is full the oldest goes."""
@@ -47,19 +48,29 @@ class RaftPeer:
         backoff_ms = _BACKOFF_MS_MIN
         try:
             while True:
-                self._call_number += 1
                 self._has_sent = False
+                self._last_sent = None
                 call = stub.Deliver(self._outgoing(self._call_number))
                 try:
                     await call
                 except grpc.aio.AioRpcError:
-                    pass  # unreachable, restarting or cut off: the next call will tell
+                    self._send_last_again()  # unreachable, restarting or cut off: the next call will tell
                 finally:
+                    self._call_number += 1  # from now on its generator takes no message away
                     call.cancel()
                 backoff_ms = _BACKOFF_MS_MIN if self._has_sent else min(2 * backoff_ms, _BACKOFF_MS_MAX)
                 await asyncio.sleep(backoff_ms / 1000)
         finally:
             await channel.close()
+
+    def _send_last_again(self) -> None:
+        """Put the last message back: a call takes one even when it reaches nobody.
+
+        A voter that starts before its peers asks them once, and would then wait for an election timeout. Raft does
+        not mind a message that comes twice.
+        """
+        if self._last_sent is not None and len(self._queue) < RAFT_MESSAGES_QUEUED_MAX:
+            self._queue.appendleft(self._last_sent)
 
     async def _outgoing(self, call_number: int) -> AsyncIterator[RaftMessage]:
         """Yield messages for one call; the generator of an earlier call must not take them away."""
@@ -67,6 +78,7 @@ class RaftPeer:
             while self._queue and call_number == self._call_number:
                 queued_ms, message = self._queue.popleft()
                 if self._world.clock.monotonic_ms() - queued_ms < self._stale_after_ms:
+                    self._last_sent = (queued_ms, message)
                     yield to_protobuf(message)
                     self._has_sent = True
             self._filled.clear()

@@ -312,3 +312,23 @@ def test_one_seed_gives_one_trace() -> None:
 
     first, second = simulate(main, 5), simulate(main, 5)
     assert first.trace == second.trace and len(first.trace) > 10
+
+
+@pytest.mark.parametrize("late", [("c2", "c3"), ("c1",)], ids=["peers", "first"])
+@pytest.mark.parametrize("late_ms", [3, 20, 60, 110, 300])
+def test_a_new_quorum_waits_for_no_election_timeout_when_its_voters_start_one_after_another(
+    late: tuple[str, ...], late_ms: int
+) -> None:
+    async def story(simulation: Simulation) -> None:
+        timeouts = {"controller_quorum_fetch_timeout_ms": "2000", "controller_quorum_election_timeout_ms": "1000"}
+        controllers = Controllers(simulation, 3, **timeouts)
+        for name in late:
+            simulation.machine(name).kill()
+        await asyncio.sleep(late_ms / 1000)  # who was there has tried to reach them, and could not
+        for name in late:
+            controllers.start(name)
+        began_s = asyncio.get_running_loop().time()
+        assert await controllers.leader() == "c1"
+        assert asyncio.get_running_loop().time() - began_s < 0.7
+
+    simulate(story)
