@@ -39,12 +39,20 @@ _COMMANDS = (
     "producer-perf-test",
     "consumer-perf-test",
 )
+_INTERRUPTED = 130
 _MODULES = {"break": "break_"}  # a keyword cannot be imported by name
 
 
 def main() -> None:
     """Run the command line and exit."""
-    arguments = sys.argv[1:]
+    try:
+        sys.exit(_begin(sys.argv[1:]))
+    except KeyboardInterrupt:  # while modules are loaded, too
+        sys.exit(_INTERRUPTED)
+
+
+def _begin(arguments: list[str]) -> int:
+    """Do what must come before anything is loaded, then run the command."""
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # or it chats about peers that went away
     if sys.dont_write_bytecode:  # as some shells have it: compiling anew takes longer than all the rest
         start = importlib.import_module("cluster.runtime.live.zygote_start")
@@ -56,7 +64,7 @@ def main() -> None:
             early.detach()
         # The nodes' code loads in another process while this one still loads its own.
         early.start()
-    sys.exit(_run(arguments))
+    return _run(arguments)
 
 
 def _run(arguments: list[str]) -> int:
@@ -86,8 +94,6 @@ def _run(arguments: list[str]) -> int:
     except LabError as error:
         typer.echo(f"fencepost: {error.cause}\n{error.remedy}", err=True)
         return error.exit_code
-    except KeyboardInterrupt:
-        return 130
     except BrokenPipeError:  # the reader of a pipe went away, such as `fencepost logs | head`
         return 0
     return 0

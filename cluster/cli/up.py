@@ -1,13 +1,10 @@
 """`fencepost up`: start a cluster, say where it is, and stay until Ctrl-C, or detach.
 
-The nodes' code was begun to load before this file was (`early`). Detached, a child of this process becomes the
-supervisor, and this process waits until the cluster is ready.
+The nodes' code was begun to load before this file was, and a process that is to detach has done so (`early`).
 """
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,6 +20,7 @@ from cluster.lab import USAGE, ClusterSpec, LabError, TopicSpec, numbered_cluste
 from cluster.lab.home import SUPERVISOR_LOG, cluster_home
 
 _REPLICATION_FACTOR = 3
+_INTERRUPTED = 130
 
 
 def register(app: typer.Typer) -> None:
@@ -60,11 +58,17 @@ def up(
         topics=topic or [],
         configs=config or [],
     )
-    start = _Start(name, spec, data_dir, port, trace)
-    if detach:
-        _run_detached(start, as_json)
-        return
-    _run(start, lambda ready: _announce(ready, as_json, attached=True))
+    if detach and not early.is_detached():
+        early.detach()  # now, because `-d` was written together with others, as in -dn3
+
+    def on_ready(ready: dict[str, Any]) -> None:
+        _announce(ready, as_json, attached=not detach)
+        if detach:
+            early.let_go(cluster_home(name) / SUPERVISOR_LOG)
+
+    if not _run(_Start(name, spec, data_dir, port, trace), on_ready):
+        say("Interrupted before the cluster was ready; the data is kept.")
+        raise typer.Exit(_INTERRUPTED)
     say("Stopped; the data is kept.")
 
 
@@ -97,13 +101,13 @@ class _Start:
         self.trace = trace
 
 
-def _run(start: _Start, on_ready: Callable[[dict[str, Any]], None]) -> None:
-    """Be the supervisor until the cluster ends."""
+def _run(start: _Start, on_ready: Callable[[dict[str, Any]], None]) -> bool:
+    """Be the supervisor until the cluster ends; return whether it was ever ready."""
     import asyncio
 
     from cluster.lab.supervisor import Supervisor
 
-    async def supervise() -> None:
+    async def supervise() -> bool:
         supervisor = Supervisor(
             start.name,
             start.spec,
@@ -113,9 +117,9 @@ def _run(start: _Start, on_ready: Callable[[dict[str, Any]], None]) -> None:
             zygote=early.take(),
             on_crash=lambda end: say(f"{end.name} ended by itself. Start it again: fencepost break start {end.name}"),
         )
-        await supervisor.run(on_ready)
+        return await supervisor.run(on_ready)
 
-    asyncio.run(supervise())
+    return asyncio.run(supervise())
 
 
 def _announce(ready: dict[str, Any], as_json: bool, *, attached: bool) -> None:
@@ -131,53 +135,3 @@ def _announce(ready: dict[str, Any], as_json: bool, *, attached: bool) -> None:
 
 def _named(name: str) -> str:
     return "" if name == DEFAULT else f" --name {name}"
-
-
-def _run_detached(start: _Start, as_json: bool) -> None:
-    """Fork the supervisor and wait until it is ready or has failed. Raises LabError, with the supervisor's words."""
-    directory = cluster_home(start.name)
-    directory.mkdir(parents=True, exist_ok=True)
-    outcome_out, outcome_in = os.pipe()
-    if os.fork() == 0:
-        os.close(outcome_out)
-        _become_daemon(start, outcome_in, directory / SUPERVISOR_LOG)
-    os.close(outcome_in)
-    with os.fdopen(outcome_out) as outcome:
-        text = outcome.readline()
-    if not text:
-        raise LabError("The supervisor died before it was ready.", f"See {directory / SUPERVISOR_LOG}.")
-    row = json.loads(text)
-    if "cause" in row:
-        raise LabError(row["cause"], row["remedy"], row["exit_code"])
-    _announce(row, as_json, attached=False)
-
-
-def _become_daemon(start: _Start, outcome_in: int, log: Path) -> None:
-    """Run the supervisor in a session of its own; never returns."""
-    code = 1
-    try:
-        os.setsid()
-        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(nothing, 0)
-        os.dup2(descriptor, 1)
-        os.dup2(descriptor, 2)
-
-        waiting = [outcome_in]  # the first outcome is told; what comes later is in the log
-
-        def tell(row: dict[str, Any]) -> None:
-            while waiting:
-                with os.fdopen(waiting.pop(), "w") as outcome:
-                    outcome.write(json.dumps(row) + "\n")
-
-        try:
-            _run(start, tell)
-            code = 0
-        except LabError as error:
-            say(f"{error.cause}\n{error.remedy}")
-            code = error.exit_code
-            tell({"cause": error.cause, "remedy": error.remedy, "exit_code": error.exit_code})
-    except OSError as error:  # such as nobody being there any more to read the outcome
-        say(str(error))
-    finally:
-        os._exit(code)

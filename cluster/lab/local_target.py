@@ -111,8 +111,8 @@ class LocalTarget:
             remedy = f"The nodes' logs say why: {self._data.path}/*/{LOG_FILE}."
             raise LabError(f"After {START_S:g} s {what}.", remedy) from None
         except ZygoteGone:
-            cause = "The process that starts nodes died before it had started them all."
-            raise LabError(cause, "Its error is above. Is Fencepost installed with all it depends on?") from None
+            cause = f"The process that starts nodes died before it had started them all.\n{self._launcher.last_words()}"
+            raise LabError(cause.rstrip(), "Is Fencepost installed with all it depends on?") from None
 
     async def stop_all(self) -> None:
         """Stop every node in good order: brokers hand over their partitions while controllers still answer."""

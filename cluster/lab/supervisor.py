@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import time
 from collections.abc import Awaitable, Callable
@@ -57,8 +58,11 @@ class Supervisor:
         self._stopped_in_order = asyncio.Event()
         self._server: asyncio.AbstractServer | None = None
 
-    async def run(self, on_ready: Callable[[dict[str, Any]], None]) -> None:
-        """Start the cluster, tell when it accepts acks=all, serve until stopped. Raises LabError."""
+    async def run(self, on_ready: Callable[[dict[str, Any]], None]) -> bool:
+        """Start the cluster, tell when it accepts acks=all, serve until stopped. Raises LabError.
+
+        Returns whether it was ever ready: it may be stopped before.
+        """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._stopping.set)
@@ -68,12 +72,13 @@ class Supervisor:
         try:
             await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
             if not starting.done():
-                return
+                return False
             on_ready(starting.result())
             await asyncio.wait((stopping, lost), return_when=asyncio.FIRST_COMPLETED)
             if lost.done():
                 raise LabError("The nodes' parent process died, and all nodes with it.", "Start again: fencepost up.")
             await self._target.stop_all()
+            return True
         finally:
             for task in (starting, stopping, lost):
                 task.cancel()
@@ -137,6 +142,7 @@ class Supervisor:
         target = self._target
         return {
             "name": self._name,
+            "supervisor_pid": os.getpid(),
             "bootstrap": target.bootstrap,
             "cluster_id": target.cluster_id,
             "data_directory": str(self._data_path),

@@ -66,8 +66,8 @@ def read_all(shell: Shell, topic: str, count: int) -> list[str]:
     return values
 
 
-def eventually(claim: Callable[[], bool]) -> None:
+def eventually(claim: Callable[[], bool], pause_s: float = 0.1) -> None:
     deadline_s = time.monotonic() + SOON_S
     while not claim():
         assert time.monotonic() < deadline_s, "it did not come true"
-        time.sleep(0.1)
+        time.sleep(pause_s)

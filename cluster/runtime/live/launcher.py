@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -78,11 +77,13 @@ class Launcher:
         """Kill what still runs and wait until the zygote is gone."""
         if self._writer is not None:
             self._writer.close()
-        else:
-            self._zygote.orders.close()
         if self._reading is not None:
             await self._reading
-        await asyncio.get_running_loop().run_in_executor(None, _wait_for, self._zygote.pid)
+        await asyncio.get_running_loop().run_in_executor(None, self._zygote.abandon)
+
+    def last_words(self) -> str:
+        """Return what the zygote printed when it died of an error."""
+        return self._zygote.said()
 
     def _order(self, row: dict[str, Any]) -> None:
         if self._writer is None or self._writer.is_closing():
@@ -116,8 +117,3 @@ class Launcher:
                 future.exception()  # nobody may be waiting
         self._spawning.clear()
         self.on_gone()
-
-
-def _wait_for(pid: int) -> None:
-    with suppress(ChildProcessError):
-        os.waitpid(pid, 0)
