@@ -6,22 +6,33 @@ Here: walking from a task through its coroutines to the future it awaits. Nothin
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from cluster.runtime.sim.loop import SimTask
+from typing import Any, Protocol
 
 CHAIN_LENGTH_MAX = 40
 """Awaits of one task that are printed."""
 
 
-def describe_tasks(tasks: Iterable[SimTask[Any]]) -> str:
+class PlacedTask(Protocol):
+    """A task that says where it runs and how many things were numbered before it."""
+
+    number: int
+
+    @property
+    def place(self) -> str:
+        """The machine and whether it lives."""
+
+    def get_name(self) -> str:
+        """As asyncio's tasks."""
+
+    def get_coro(self) -> Any:
+        """As asyncio's tasks."""
+
+
+def describe_tasks(tasks: Iterable[PlacedTask]) -> str:
     """Return a line for each unfinished task, grouped by machine, in the order of their creation."""
     by_machine: dict[str, list[str]] = {}
     for task in sorted(tasks, key=lambda task: task.number):
-        process = task.process
-        place = f"{process.name} ({process.state.value})" if process is not None else "(no machine)"
-        by_machine.setdefault(place, []).append(f"  {task.get_name()}: {describe_chain(task.get_coro())}")
+        by_machine.setdefault(task.place, []).append(f"  {task.get_name()}: {describe_chain(task.get_coro())}")
     return "\n".join(line for place in sorted(by_machine) for line in [f"{place}:", *by_machine[place]])
 
 

@@ -25,6 +25,7 @@ from typing import Any, NoReturn, TypeVar
 
 from cluster.runtime.sim.await_chains import describe_tasks
 from cluster.runtime.sim.errors import SimDeadlock, SimEscape, SimLivelock, SimTimeExhausted
+from cluster.runtime.sim.handles import SimHandle, SimTimer
 from cluster.runtime.sim.machines import PROCESS, Process
 from cluster.runtime.sim.recording import StepRecorder
 
@@ -78,6 +79,11 @@ class SimTask(asyncio.Task[_T]):
     def __hash__(self) -> int:
         return self.number
 
+    @property
+    def place(self) -> str:
+        """Where it runs, for whoever asks why it does not go on."""
+        return f"{self.process.name} ({self.process.state.value})" if self.process is not None else "(no machine)"
+
     def set_name(self, value: object) -> None:
         """Rename it; it keeps its process and number."""
         place = self.process.name if self.process is not None else "-"
@@ -89,37 +95,6 @@ class SimTask(asyncio.Task[_T]):
         self._log_destroy_pending = False
         with suppress(Exception):
             self.get_coro().close()
-
-
-class SimHandle(list[Any]):
-    """A callback to be run: [callback, arguments, context], the callback None once it is cancelled.
-
-    A list, because the interpreter builds one without running Python code, and this is built for every step.
-    It has what callers of `call_soon` use of asyncio's handles.
-    """
-
-    __slots__ = ()
-
-    def cancel(self) -> None:
-        """Never run the callback, and let go what it holds."""
-        self[0] = None
-        self[1] = ()
-
-    def cancelled(self) -> bool:
-        """Whether it was cancelled."""
-        return self[0] is None
-
-
-class SimTimer(SimHandle):
-    """A callback to be run at a virtual time. A cancelled one keeps its place in the heap until then."""
-
-    __slots__ = ("due",)
-    due: float
-
-    def when(self) -> float:
-        """Return the time, in seconds of the loop's clock."""
-
-        return self.due
 
 
 async def _no_network(*_: object) -> None:

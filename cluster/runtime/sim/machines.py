@@ -14,12 +14,10 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from cluster.runtime.sim.disk import SimDisk
-    from cluster.runtime.sim.loop import SimHandle, SimLoop
-    from cluster.runtime.sim.network import End, Listener
+from cluster.runtime.sim.disk import SimDisk
+from cluster.runtime.sim.handles import SimHandle
 
 PROCESS: ContextVar[Process] = ContextVar("fencepost_simulated_process")
 
@@ -32,34 +30,49 @@ class ProcessState(Enum):
     DEAD = "dead"
 
 
+class Scheduler(Protocol):
+    """What a process asks of the loop that gives it its turns."""
+
+    def create_task(self, coro: Coroutine[Any, Any, Any], *, name: str | None, context: Context) -> asyncio.Task[Any]:
+        """Start a task that finds its process through the context."""
+
+    def run_held(self, handles: list[SimHandle]) -> None:
+        """Run what a paused process could not, in the order in which it came."""
+
+    def bury(self, handle: SimHandle) -> None:
+        """Keep a dead process's callback where it neither runs nor is destroyed."""
+
+    def bury_tasks_of(self, process: Process) -> None:
+        """Keep a dead process's tasks where no destructor runs their `finally` blocks."""
+
+
 class Process:
     """One run of a program on a machine, from its start to its end or death."""
 
-    def __init__(self, machine: Machine, number: int, loop: SimLoop, is_critical: bool) -> None:
+    def __init__(self, machine: Machine, number: int, scheduler: Scheduler, is_critical: bool) -> None:
         self.machine = machine
         self.name = machine.name
         self.number = number  # how many processes this machine has had before
         self.is_critical = is_critical  # an exception that escapes it fails the whole run
         self.state = ProcessState.RUNNING
         self.runs = True  # state is RUNNING: the one bit that the loop looks at before each step
-        self.ends: dict[int, End] = {}
         self.main: asyncio.Task[Any] | None = None
         self._held: list[SimHandle] = []
-        self._loop = loop
+        self._scheduler = scheduler
         self.context: Context = copy_context()
         self.context.run(PROCESS.set, self)
 
     def spawn(self, main: Coroutine[Any, Any, Any], name: str | None = None) -> asyncio.Task[Any]:
         """Run a coroutine as this process."""
         assert self.state is not ProcessState.DEAD
-        return self._loop.create_task(main, name=name, context=self.context.copy())
+        return self._scheduler.create_task(main, name=name, context=self.context.copy())
 
     def hold(self, handle: SimHandle) -> None:
         """Take a callback that came due while the process does not run."""
         if self.state is ProcessState.PAUSED:
             self._held.append(handle)
         else:
-            self._loop.bury(handle)
+            self._scheduler.bury(handle)
 
     def pause(self) -> None:
         """Stop running, as SIGSTOP does: the kernel goes on receiving, nothing is answered."""
@@ -71,14 +84,14 @@ class Process:
         assert self.state is ProcessState.PAUSED, f"{self.name} is {self.state.value}"
         self._become(ProcessState.RUNNING)
         held, self._held = self._held, []
-        self._loop.run_held(held)
+        self._scheduler.run_held(held)
 
     def die(self) -> None:
         """Never run again. Tasks are kept where no destructor runs."""
         self._become(ProcessState.DEAD)
-        self._loop.bury_tasks_of(self)
+        self._scheduler.bury_tasks_of(self)
         for handle in self._held:
-            self._loop.bury(handle)
+            self._scheduler.bury(handle)
         self._held = []
 
     def _become(self, state: ProcessState) -> None:
@@ -89,14 +102,13 @@ class Process:
 class Machine:
     """A computer: a name on the network, a disk, and at most one process."""
 
-    def __init__(self, name: str, loop: SimLoop, disk: SimDisk, on_death: Callable[[Process], None]) -> None:
+    def __init__(self, name: str, scheduler: Scheduler, disk: SimDisk, on_death: Callable[[Process], None]) -> None:
         self.name = name
         self.disk = disk
         self.is_powered = True
         self.process: Process | None = None
-        self.listeners: dict[int, Listener] = {}
         self.processes_started = 0
-        self._loop = loop
+        self._scheduler = scheduler
         self._on_death = on_death
         self._on_boot: list[Callable[[], None]] = []
 
@@ -113,7 +125,7 @@ class Machine:
             waiting, self._on_boot = self._on_boot, []
             for callback in waiting:
                 callback()
-        self.process = Process(self, self.processes_started, self._loop, is_critical)
+        self.process = Process(self, self.processes_started, self._scheduler, is_critical)
         self.processes_started += 1
         return self.process
 
@@ -142,5 +154,4 @@ class Machine:
         assert process is not None, f"{self.name} runs nothing"
         self.process = None
         process.die()
-        self.listeners.clear()
         self._on_death(process)

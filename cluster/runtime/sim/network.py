@@ -16,7 +16,8 @@ from random import Random
 from typing import Any
 
 from cluster.runtime.links import LinkRule, judge
-from cluster.runtime.sim.loop import SimHandle, SimLoop
+from cluster.runtime.sim.handles import SimHandle
+from cluster.runtime.sim.loop import SimLoop
 from cluster.runtime.sim.machines import Machine, Process
 from cluster.runtime.sim.recording import StepRecorder
 
@@ -140,7 +141,7 @@ class End:
     def __init__(self, network: Network, machine_name: str, process: Process | None) -> None:
         self.network = network
         self.machine_name = machine_name
-        self.process = process
+        self.process: Process | None = None
         self.number = network.loop.next_number()
         self.is_open = True
         self.answers_with_reset = False
@@ -150,7 +151,12 @@ class End:
         self._lanes: dict[str | None, Lane] = {}
         self._peer: End | None = None
         if process is not None:
-            process.ends[self.number] = self
+            self.belong_to(process)
+
+    def belong_to(self, process: Process) -> None:
+        """Be closed with this process, and call back in it."""
+        self.process = process
+        self.network.opened(process, self)
 
     @property
     def peer(self) -> End:
@@ -179,8 +185,7 @@ class End:
         """Close this side without telling the peer; what it still sends is answered with a reset."""
         self.is_open = False
         self.answers_with_reset = True
-        if self.process is not None:
-            self.process.ends.pop(self.number, None)
+        self._leave_process()
 
     def reset(self) -> None:
         """Close this side and reset the peer."""
@@ -198,10 +203,13 @@ class End:
         """The peer's reset arrived."""
         if self.is_open:
             self.is_open = False
-            if self.process is not None:
-                self.process.ends.pop(self.number, None)
+            self._leave_process()
             if self.on_reset is not None:
                 self.on_reset()
+
+    def _leave_process(self) -> None:
+        if self.process is not None:
+            self.network.closed(self.process, self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +232,8 @@ class Network:
         self._latency = latency
         self._links: dict[tuple[str, str], Link] = {}
         self._rules: dict[str, tuple[LinkRule, ...]] = {}
+        self._listeners: dict[str, dict[int, Listener]] = {}  # by machine and port
+        self._ends: dict[Process, dict[int, End]] = {}
         loop.on_undelivered = self._undelivered
 
     def machine(self, name: str) -> Machine:
@@ -269,10 +279,24 @@ class Network:
 
     def listen(self, process: Process, port: int, accept: Callable[[End], None]) -> None:
         """Accept connections on a port of the process's machine. Raises OSError when it is taken."""
-        listeners = process.machine.listeners
+        listeners = self._listeners.setdefault(process.name, {})
         if port in listeners:
             raise OSError(98, f"address already in use: {process.name}:{port}")
         listeners[port] = Listener(process, accept)
+
+    def stop_listening(self, process: Process, port: int) -> None:
+        """Accept no more on a port of the process; connections stay. Nothing happens when the process has ended."""
+        listeners = self._listeners.get(process.name, {})
+        if port in listeners and listeners[port].process is process:
+            del listeners[port]
+
+    def opened(self, process: Process, end: End) -> None:
+        """Remember an end that has to be closed when its process ends."""
+        self._ends.setdefault(process, {})[end.number] = end
+
+    def closed(self, process: Process, end: End) -> None:
+        """Forget an end; nothing happens when its process ended before."""
+        self._ends.get(process, {}).pop(end.number, None)
 
     def dial(self, process: Process, host: str, port: int, on_open: Callable[[], None]) -> End:
         """Begin to open a connection. The end's `on_reset` is called when it is refused; silence when nobody is there.
@@ -292,20 +316,19 @@ class Network:
         if not machine.is_powered:  # whoever dials goes on trying
             machine.when_booted(lambda: self._connect_arrived(far, port, on_open))
             return
-        listener = machine.listeners.get(port)
+        listener = self._listeners.get(far.machine_name, {}).get(port)
         if listener is None:
             far.reset()
             return
         # The kernel completes the handshake, even for a process that is paused.
-        far.process = listener.process
-        listener.process.ends[far.number] = far
+        far.belong_to(listener.process)
         self.loop.call_soon(listener.accept, far, context=listener.process.context)
         far.lane(None).send(on_open)
 
     def process_ended(self, process: Process) -> None:
         """Close what a process left open: resets from a machine with power, silence from one without."""
-        ends, process.ends = process.ends, {}
-        for end in ends.values():
+        self._listeners.pop(process.name, None)
+        for end in self._ends.pop(process, {}).values():
             end.is_open = False
             end.drop_unsent()
             if process.machine.is_powered:

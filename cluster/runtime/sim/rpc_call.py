@@ -10,17 +10,15 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zlib import crc32
 
 import grpc
 import grpc.aio
 
-from cluster.runtime.sim.loop import SimLoop, SimTimer
+from cluster.runtime.sim.handles import SimTimer
+from cluster.runtime.sim.loop import SimLoop
 from cluster.runtime.sim.network import End, Lane
-
-if TYPE_CHECKING:
-    from cluster.runtime.sim.rpc_channel import SimChannel
 
 WINDOW_BYTES = 64 * 1024
 """Bytes of one direction of a call that may be sent and not read before a writer waits (HTTP/2's default window)."""
@@ -68,11 +66,10 @@ def deliver_to_server(data: bytes, end: End, action: str, *arguments: Any) -> No
 class SimCall(grpc.aio.Call):
     """One RPC from the client's point of view."""
 
-    def __init__(self, channel: SimChannel, method: Method, timeout: float | None, metadata: Any) -> None:
-        self.channel = channel
+    def __init__(self, loop: SimLoop, method: Method, timeout: float | None, metadata: Any) -> None:
         self.method = method
         self.metadata = tuple(metadata or ())
-        self.loop: SimLoop = channel.network.loop
+        self.loop = loop
         self.number = self.loop.next_number()
         self.deadline = None if timeout is None else self.loop.time() + timeout
         self.wait_for_ready = False
@@ -308,7 +305,6 @@ class SimCall(grpc.aio.Call):
             self._timer.cancel()
         if self._feeder is not None and outcome.code is not grpc.StatusCode.OK:
             self._feeder.cancel()
-        self.channel.ended(self)
         self._wake()
         callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:

@@ -14,7 +14,7 @@ from typing import Any, Self
 import grpc
 import grpc.aio
 
-from cluster.runtime.sim.loop import SimTimer
+from cluster.runtime.sim.handles import SimTimer
 from cluster.runtime.sim.machines import Process
 from cluster.runtime.sim.network import End, Network
 from cluster.runtime.sim.rpc_call import Method, SimCall
@@ -29,6 +29,23 @@ BACKOFF_JITTER = 0.2
 """Pauses between attempts: gRPC's algorithm, with the shorter times that nodes of one cluster ask for."""
 
 State = grpc.ChannelConnectivity
+
+
+def _method_maker(*, request_streaming: bool, response_streaming: bool) -> Any:
+    """Return what a stub calls, as a method of its channel, for each RPC of one of the four kinds."""
+
+    def make(
+        self: SimChannel,
+        method: str,
+        request_serializer: Any = None,
+        response_deserializer: Any = None,
+        _registered_method: Any = None,
+    ) -> SimMultiCallable:
+        return SimMultiCallable(
+            self, Method(method, request_serializer, response_deserializer, request_streaming, response_streaming)
+        )
+
+    return make
 
 
 class SimChannel(grpc.aio.Channel):
@@ -58,6 +75,7 @@ class SimChannel(grpc.aio.Channel):
         if self._state is State.SHUTDOWN:
             raise grpc.aio.UsageError("Channel is closed.")
         self._calls[call.number] = call
+        call.add_done_callback(self._ended)
         if self._state is State.READY:
             assert self._end is not None
             call.begin(self._end)
@@ -68,8 +86,7 @@ class SimChannel(grpc.aio.Channel):
             if self._state is not State.CONNECTING and self._may_retry:
                 self._connect()
 
-    def ended(self, call: SimCall) -> None:
-        """Forget a call."""
+    def _ended(self, call: SimCall) -> None:
         self._calls.pop(call.number, None)
         if self._waiting and call in self._waiting:
             self._waiting.remove(call)
@@ -144,45 +161,10 @@ class SimChannel(grpc.aio.Channel):
 
     # --- grpc.aio's face ---
 
-    def unary_unary(
-        self,
-        method: str,
-        request_serializer: Any = None,
-        response_deserializer: Any = None,
-        _registered_method: Any = None,
-    ) -> Any:
-        """One request, one response."""
-        return SimMultiCallable(self, Method(method, request_serializer, response_deserializer, False, False))
-
-    def unary_stream(
-        self,
-        method: str,
-        request_serializer: Any = None,
-        response_deserializer: Any = None,
-        _registered_method: Any = None,
-    ) -> Any:
-        """One request, any number of responses."""
-        return SimMultiCallable(self, Method(method, request_serializer, response_deserializer, False, True))
-
-    def stream_unary(
-        self,
-        method: str,
-        request_serializer: Any = None,
-        response_deserializer: Any = None,
-        _registered_method: Any = None,
-    ) -> Any:
-        """Any number of requests, one response."""
-        return SimMultiCallable(self, Method(method, request_serializer, response_deserializer, True, False))
-
-    def stream_stream(
-        self,
-        method: str,
-        request_serializer: Any = None,
-        response_deserializer: Any = None,
-        _registered_method: Any = None,
-    ) -> Any:
-        """Any number of both."""
-        return SimMultiCallable(self, Method(method, request_serializer, response_deserializer, True, True))
+    unary_unary = _method_maker(request_streaming=False, response_streaming=False)
+    unary_stream = _method_maker(request_streaming=False, response_streaming=True)
+    stream_unary = _method_maker(request_streaming=True, response_streaming=False)
+    stream_stream = _method_maker(request_streaming=True, response_streaming=True)
 
     async def close(self, grace: float | None = None) -> None:
         """Cancel all calls and close the connection. Grace is not given: nobody here asks for it."""
@@ -247,7 +229,7 @@ class SimMultiCallable:
         compression: Any = None,
         request_iterator: Any = None,
     ) -> SimCall:
-        call = SimCall(self._channel, self._method, timeout, metadata)
+        call = SimCall(self._channel.network.loop, self._method, timeout, metadata)
         call.wait_for_ready = bool(wait_for_ready)
         requests = request if request_iterator is None else request_iterator
         if not self._method.request_streaming:

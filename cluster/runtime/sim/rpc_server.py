@@ -15,7 +15,8 @@ from typing import Any, NoReturn
 import grpc
 import grpc.aio
 
-from cluster.runtime.sim.loop import SimLoop, SimTimer
+from cluster.runtime.sim.handles import SimTimer
+from cluster.runtime.sim.loop import SimLoop
 from cluster.runtime.sim.machines import Process
 from cluster.runtime.sim.network import End, Network
 from cluster.runtime.sim.rpc_call import WINDOW_BYTES, Outcome, SimCall, send
@@ -70,8 +71,7 @@ class SimRpcServer(grpc.aio.Server):
     async def stop(self, grace: float | None) -> None:
         """Refuse new calls, let running ones end for `grace` seconds, cancel what is left, close all connections."""
         self.is_stopping = True
-        if self._process.machine.process is self._process:
-            self._process.machine.listeners.pop(self._port, None)
+        self.network.stop_listening(self._process, self._port)
         tasks = [call.task for peer in self._peers.values() for call in peer.calls.values()]
         running = [task for task in tasks if task is not None and not task.done()]
         if running and grace:

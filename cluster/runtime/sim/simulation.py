@@ -20,7 +20,7 @@ from cluster.runtime.sim.loop import START_S, SimLoop
 from cluster.runtime.sim.machines import Machine, Process
 from cluster.runtime.sim.network import Latency, Network
 from cluster.runtime.sim.patches import world_replaced
-from cluster.runtime.sim.recording import StepRecorder, TraceRecorder
+from cluster.runtime.sim.recording import SimTracer, StepRecorder, TraceRecorder
 from cluster.runtime.sim.tcp import connect, listen
 from cluster.runtime.sim.world import SimWorld
 
@@ -90,7 +90,8 @@ class Simulation:
 
     def world(self, process: Process) -> SimWorld:
         """Return the world of a node that runs as this process."""
-        return SimWorld(self, process)
+        tracer = SimTracer(self.trace, process.name, enabled=self.is_tracing)
+        return SimWorld(self.network, process, tracer, self.seed)
 
     def run_process(
         self, name: str, main: Callable[[Process], Coroutine[Any, Any, Any]], *, is_critical: bool = True

@@ -258,7 +258,7 @@ class SimServer(asyncio.AbstractServer):
         """Stop listening; open connections stay."""
         if self._is_serving:
             self._is_serving = False
-            self._process.machine.listeners.pop(self._port, None)
+            self._network.stop_listening(self._process, self._port)
             self._wake()
 
     def get_loop(self) -> SimLoop:

@@ -8,22 +8,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from random import Random
-from typing import TYPE_CHECKING
 
 import grpc.aio
 
 from cluster.base.ids import NodeId
 from cluster.base.ports import Clock, Disk, Rng, Tracer
 from cluster.runtime.sim.loop import SimLoop
+from cluster.runtime.sim.machines import Process
+from cluster.runtime.sim.network import Network
 from cluster.runtime.sim.patches import EPOCH_S
-from cluster.runtime.sim.recording import SimTracer
 from cluster.runtime.sim.rpc_channel import SimChannel
 from cluster.runtime.sim.rpc_server import SimRpcServer
 from cluster.runtime.sim.tcp import listen
-
-if TYPE_CHECKING:
-    from cluster.runtime.sim.machines import Process
-    from cluster.runtime.sim.simulation import Simulation
 
 
 class SimClock:
@@ -44,15 +40,15 @@ class SimClock:
 class SimWorld:
     """What one process of one machine sees of the world. A new process gets a new one over the same disk."""
 
-    def __init__(self, simulation: Simulation, process: Process) -> None:
-        self._network = simulation.network
+    def __init__(self, network: Network, process: Process, tracer: Tracer, seed: int) -> None:
+        self._network = network
         self._process = process
-        self._seed = f"{simulation.seed}/node/{process.name}/{process.number}"
+        self._seed = f"{seed}/node/{process.name}/{process.number}"
         self._channels_opened = 0
-        self.clock: Clock = SimClock(simulation.loop)
+        self.clock: Clock = SimClock(network.loop)
         self.disk: Disk = process.machine.disk
         self.rng: Rng = Random(self._seed)
-        self.tracer: Tracer = SimTracer(simulation.trace, process.name, enabled=simulation.is_tracing)
+        self.tracer = tracer
 
     def channel(self, peer: NodeId, host: str, port: int) -> grpc.aio.Channel:
         """Open a channel to a machine by its name; link rules go by that name."""
