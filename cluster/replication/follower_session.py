@@ -94,8 +94,10 @@ class FollowerSession:
         key = (row.topic_id, row.partition)
         self._said.pop(key, None)
         self._news.pop(key, None)
-        partition = self._replicas.by_id(UUID(bytes=row.topic_id), row.partition)
         position = self._positions.get(key)
+        partition = None if position is None else position.partition
+        if partition is None or not partition.is_online:
+            partition = self._replicas.by_id(UUID(bytes=row.topic_id), row.partition)
         if position is None or position.partition is not partition:
             self._forget(key)
             position = self._attach(key, partition)

@@ -270,7 +270,12 @@ class ClusterView:
             del self.nodes[traced.node].partitions[partition]
 
     def _replica(self, node: str, topic: str, partition: int) -> ReplicaView:
-        return self.nodes[node].replicas.setdefault(TopicPartition(topic, partition), ReplicaView())
+        replicas = self.nodes[node].replicas
+        key = TopicPartition(topic, partition)
+        known = replicas.get(key)
+        if known is None:
+            known = replicas[key] = ReplicaView()
+        return known
 
     def _on_partition_role(self, traced: Traced, event: PartitionRoleChanged) -> None:
         replica = self._replica(traced.node, event.topic, event.partition)

@@ -1,12 +1,13 @@
 """What is bent for the time of a run so that unmodified libraries take time and chance from the simulation.
 
 Here: the module attributes that are replaced and put back. Clocks, the operating system's randomness, host names,
-sockets; and three spots of aiokafka: record timestamps that its C code takes from the machine, and a hash that
-contains `hash(None)`, which before Python 3.12 is an address.
+sockets, the way to the running loop; and three spots of aiokafka: record timestamps that its C code takes from the
+machine, and a hash that contains `hash(None)`, which before Python 3.12 is an address.
 """
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import random
@@ -58,7 +59,14 @@ def world_replaced(loop: SimLoop, seed: str) -> Iterator[None]:
 def _replacements(loop: SimLoop, seed: str) -> list[tuple[Any, str, Any]]:
     entropy = Random(f"{seed}/urandom")
     now = loop.time
+
+    def running_loop() -> SimLoop:
+        return loop
+
     replacements: list[tuple[Any, str, Any]] = [
+        # asyncio's own asks the kernel for the process's number each time: as long as a simulated step's own overhead.
+        (asyncio, "get_running_loop", running_loop),
+        (asyncio.events, "get_running_loop", running_loop),
         (time, "time", lambda: EPOCH_S + now()),
         (time, "time_ns", lambda: int((EPOCH_S + now()) * 1e9)),
         (time, "monotonic", now),

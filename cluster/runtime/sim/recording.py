@@ -32,10 +32,8 @@ class StepRecorder:
 
     def step(self, callback: Callable[..., object]) -> None:
         """Note that a callback runs: by its task's or lane's label, or by its function's name."""
-        try:
-            self._pending.append(callback.__self__.step_label)  # type: ignore[attr-defined]  # that is the question
-        except AttributeError:
-            self._pending.append(getattr(callback, "__qualname__", "partial"))
+        label: str = getattr(getattr(callback, "__self__", None), "step_label", "")
+        self._pending.append(label or getattr(callback, "__qualname__", "partial"))
 
     def message(self, lane: str, crc: int) -> None:
         """Note that bytes were sent over a link."""
