@@ -5,24 +5,24 @@ and connections whose other end is the test. Time is virtual: it jumps when ever
 from __future__ import annotations
 
 import asyncio
-import errno
 import io
 import random
 import selectors
 import struct
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 from kio.index import load_request_schema, load_response_schema
 from kio.serial import entity_reader, entity_writer
+from memory_disk import MemoryDisk
 
 from cluster import controller
 from cluster.base.configs import Configs
 from cluster.base.errors import KafkaError
 from cluster.base.ids import NodeId, TopicPartition
-from cluster.base.ports import Buffer, DiskError, SilentTracer
+from cluster.base.ports import SilentTracer
 from cluster.broker import BrokerContext
 from cluster.broker.connection import KafkaConnection
 from cluster.metadata import (
@@ -43,53 +43,6 @@ from cluster.wire.primitives import string
 
 CLUSTER_ID = "a-cluster"
 EPOCH_MS = 1_700_000_000_000
-
-
-class DictionaryDisk:
-    """The Disk port over a dictionary."""
-
-    def __init__(self) -> None:
-        self.files: dict[str, bytearray] = {}
-        self.is_full = False
-        self.read_bytes = 0
-
-    def append(self, path: str, chunks: Sequence[Buffer]) -> None:
-        if self.is_full:
-            raise DiskError(errno.ENOSPC, "no space left", path)
-        for chunk in chunks:
-            self.files.setdefault(path, bytearray()).extend(chunk)
-
-    def read(self, path: str, offset: int, size_bytes: int) -> bytes:
-        content = bytes(memoryview(self.files[path])[offset : offset + size_bytes])
-        self.read_bytes += len(content)
-        return content
-
-    def size(self, path: str) -> int:
-        return len(self.files.get(path, b""))
-
-    def truncate(self, path: str, size_bytes: int) -> None:
-        del self.files[path][size_bytes:]
-
-    def replace(self, path: str, content: bytes) -> None:
-        self.files[path] = bytearray(content)
-
-    def exists(self, path: str) -> bool:
-        return any(name == path or name.startswith(f"{path}/") for name in self.files)
-
-    def list(self, directory: str) -> list[str]:
-        inside = f"{directory}/"
-        return sorted({name[len(inside) :].split("/")[0]: None for name in self.files if name.startswith(inside)})
-
-    def rename(self, source: str, target: str) -> None:
-        for name in [name for name in self.files if name == source or name.startswith(f"{source}/")]:
-            self.files[target + name[len(source) :]] = self.files.pop(name)
-
-    def delete(self, path: str) -> None:
-        for name in [name for name in self.files if name == path or name.startswith(f"{path}/")]:
-            del self.files[name]
-
-    async def sync(self, path: str) -> None:
-        pass
 
 
 class JumpingLoop(asyncio.SelectorEventLoop):
@@ -251,7 +204,7 @@ class LoneBroker:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, properties: dict[str, str] | None = None) -> None:
         self.loop = loop
-        self.disk = DictionaryDisk()
+        self.disk = MemoryDisk()
         self.configs = Configs.of(properties or {})
         self.world = LoneWorld(loop)
         self.replicas = Replicas(NodeId(1), self.disk, self.configs, SilentTracer())

@@ -199,7 +199,7 @@ def test_a_full_disk_is_a_storage_error_and_the_broker_lives() -> None:
     async def run(broker: LoneBroker) -> None:
         broker.add_topic("orders")
         client = broker.client()
-        broker.disk.is_full = True
+        broker.disk.room_bytes = 0
         reply = await client.ask(PRODUCE, 9, produce("orders", batch(b"a")))
         assert errors_of([reply]) == ["KAFKA_STORAGE_ERROR"]
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from random import Random
 from typing import Protocol
 
-from raft_memory_disk import MemoryDisk
+from memory_disk import MemoryDisk
 
 from cluster.base.ids import NO_NODE, NodeId
 from cluster.base.trace import TraceEvent
@@ -74,7 +74,7 @@ class Voter:
     def crash(self, loses_power: bool) -> None:
         self.is_alive = False
         if loses_power:
-            self.disk.lose_power(self._rng)
+            self.disk.lose_power_raggedly(self._rng)
 
     @property
     def has_unsynced(self) -> bool:

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from raft_memory_disk import MemoryDisk
+from memory_disk import MemoryDisk
 
 from cluster.base.errors import ErrorCode, KafkaError
 from cluster.base.ids import NodeId
@@ -39,7 +39,7 @@ def test_a_new_voter_knows_nothing() -> None:
 def test_term_and_vote_are_durable_at_once() -> None:
     disk = MemoryDisk()
     RaftStorage(disk).save_hard_state(HardState(7, NodeId(3)))
-    disk.lose_power(Random(1))
+    disk.lose_power_raggedly(Random(1))
     assert RaftStorage(disk).restored.hard_state == HardState(7, NodeId(3))
 
 
@@ -50,7 +50,7 @@ def test_synced_entries_survive_a_loss_of_power() -> None:
         storage.append(entries(1, 2))
         synced(storage, disk)
         storage.append(entries(3, 4))
-        disk.lose_power(Random(seed))
+        disk.lose_power_raggedly(Random(seed))
         restored = list(RaftStorage(disk).restored.entries)
         assert restored[:2] == entries(1, 2) and restored == entries(1, 2, 3, 4)[: len(restored)]
 
@@ -141,7 +141,7 @@ def test_a_snapshot_replaces_the_log_and_keeps_what_follows() -> None:
     storage.append(entries(1, 2, 3, 4))
     storage.save_snapshot(Snapshot(3, 1, b"state"), 2, 1, entries(3, 4))
     assert storage.is_synced and storage.wal_bytes_since_snapshot == 0
-    disk.lose_power(Random(1))
+    disk.lose_power_raggedly(Random(1))
     again = RaftStorage(disk)
     assert again.restored.snapshot == Snapshot(3, 1, b"state")
     assert (again.restored.base_index, list(again.restored.entries)) == (2, entries(3, 4))

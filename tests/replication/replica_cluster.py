@@ -6,15 +6,15 @@ real core; only the shell is missing.
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID
 
+from memory_disk import MemoryDisk
+
 from cluster.base.configs import Configs
 from cluster.base.errors import ErrorCode
 from cluster.base.ids import NodeId, TopicPartition
-from cluster.base.ports import Buffer, DiskError
 from cluster.base.trace import TraceEvent
 from cluster.metadata import (
     BrokerRegistration,
@@ -38,56 +38,6 @@ from cluster.rpc.replication_pb2 import FetchRequest, FetchResponse
 TOPIC = TopicPartition("orders", 0)
 TOPIC_ID = UUID(int=7)
 LAG_MS = 1000
-
-
-class PageDisk:
-    """The Disk port over a dictionary; `is_broken` makes every write fail."""
-
-    def __init__(self) -> None:
-        self.files: dict[str, bytearray] = {}
-        self.is_broken = False
-
-    def _check(self, path: str) -> None:
-        if self.is_broken:
-            raise DiskError(errno.EIO, "broken", path)
-
-    def append(self, path: str, chunks: Sequence[Buffer]) -> None:
-        self._check(path)
-        for chunk in chunks:
-            self.files.setdefault(path, bytearray()).extend(chunk)
-
-    def read(self, path: str, offset: int, size_bytes: int) -> bytes:
-        self._check(path)
-        return bytes(self.files[path][offset : offset + size_bytes])
-
-    def size(self, path: str) -> int:
-        return len(self.files.get(path, b""))
-
-    def truncate(self, path: str, size_bytes: int) -> None:
-        self._check(path)
-        del self.files[path][size_bytes:]
-
-    def replace(self, path: str, content: bytes) -> None:
-        self._check(path)
-        self.files[path] = bytearray(content)
-
-    def exists(self, path: str) -> bool:
-        return any(name == path or name.startswith(f"{path}/") for name in self.files)
-
-    def list(self, directory: str) -> list[str]:
-        inside = f"{directory}/" if directory else ""
-        return sorted({name[len(inside) :].split("/")[0]: None for name in self.files if name.startswith(inside)})
-
-    def rename(self, source: str, target: str) -> None:
-        for name in [name for name in self.files if name == source or name.startswith(f"{source}/")]:
-            self.files[target + name[len(source) :]] = self.files.pop(name)
-
-    def delete(self, path: str) -> None:
-        for name in [name for name in self.files if name == path or name.startswith(f"{path}/")]:
-            del self.files[name]
-
-    async def sync(self, path: str) -> None:
-        self._check(path)
 
 
 class Recorder:
@@ -148,7 +98,7 @@ class ReplicaCluster:
             }
         )
         self.nodes = tuple(NodeId(number) for number in range(1, size + 1))
-        self.disks = {node: PageDisk() for node in self.nodes}
+        self.disks = {node: MemoryDisk() for node in self.nodes}
         self.recorders = {node: Recorder() for node in self.nodes}
         self.replicas = {node: self._start(node) for node in self.nodes}
         self.image = MetadataImage.empty("c")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from replica_cluster import TOPIC, TOPIC_ID, PageDisk, ReplicaCluster
+from memory_disk import MemoryDisk
+from replica_cluster import TOPIC, TOPIC_ID, ReplicaCluster
 
 from cluster.base.errors import ErrorCode
 from cluster.base.ids import NodeId, TopicPartition
@@ -213,7 +214,7 @@ def test_consumers_read_below_the_high_watermark_only() -> None:
 
 
 def test_the_checkpoint_is_kafkas_text_and_a_damaged_one_is_only_less_knowledge() -> None:
-    disk = PageDisk()
+    disk = MemoryDisk()
     written = {TopicPartition("b", 1): 7, TopicPartition("a", 0): 3}
     write_high_watermarks(disk, written)
     assert bytes(disk.files[HIGH_WATERMARK_FILE]) == b"0\n2\na 0 3\nb 1 7\n"

@@ -1,12 +1,13 @@
-"""A disk in memory for the tests of storage: it knows what is synced, counts reads, and fails on demand.
+"""A disk in memory, for tests of rooms below the runtime: it knows what is synced, counts reads, and fails on demand.
 
-Not the simulated disk of `cluster.runtime.sim`: storage is tested below the runtime, with cuts the test chooses.
+Not the simulated disk of `cluster.runtime.sim`: here the test itself says when a sync returns and what a cut leaves.
 """
 
 from __future__ import annotations
 
 import errno
 from collections.abc import Sequence
+from random import Random
 
 from cluster.base.ports import Buffer, DiskError
 
@@ -20,8 +21,11 @@ class MemoryDisk:
         self.read_bytes = 0
         self.room_bytes: int | None = None
         """How many more bytes fit; None for no limit."""
+        self.is_broken = False
+        """Whether reading and every change fail."""
 
     def append(self, path: str, chunks: Sequence[Buffer]) -> None:
+        self._check_whole(path)
         file = self.files.setdefault(path, bytearray())
         for chunk in chunks:
             if self.room_bytes is not None:
@@ -46,6 +50,7 @@ class MemoryDisk:
         self.synced[path] = min(self.synced.get(path, 0), size_bytes)
 
     def replace(self, path: str, content: bytes) -> None:
+        self._check_whole(path)
         self.files[path] = bytearray(content)
         self.synced[path] = len(content)
 
@@ -53,12 +58,14 @@ class MemoryDisk:
         return any(name == path or name.startswith(f"{path}/") for name in self.files)
 
     def list(self, directory: str) -> list[str]:
-        inside = f"{directory}/"
+        inside = f"{directory}/" if directory else ""
         return sorted({name[len(inside) :].split("/")[0]: None for name in self.files if name.startswith(inside)})
 
     def rename(self, source: str, target: str) -> None:
         for name in [name for name in self.files if name == source or name.startswith(f"{source}/")]:
-            self.files[target + name[len(source) :]] = self.files.pop(name)
+            renamed = target + name[len(source) :]
+            self.files[renamed] = self.files.pop(name)
+            self.synced[renamed] = self.synced.pop(name, 0)
 
     def delete(self, path: str) -> None:
         for name in [name for name in self.files if name == path or name.startswith(f"{path}/")]:
@@ -70,7 +77,11 @@ class MemoryDisk:
 
     def sync_now(self, path: str) -> None:
         """Sync without a loop."""
-        self.synced[path] = len(self._file(path))
+        self.mark_synced(path, len(self._file(path)))
+
+    def mark_synced(self, path: str, size_bytes: int) -> None:
+        """A sync of the file, begun when it had `size_bytes`, returns."""
+        self.synced[path] = max(self.synced.get(path, 0), size_bytes)
 
     def lose_power(self, survivors_percent: int) -> None:
         """Keep of each file what is synced, and so much of the rest."""
@@ -78,6 +89,19 @@ class MemoryDisk:
             synced = self.synced.get(path, 0)
             del content[synced + (len(content) - synced) * survivors_percent // 100 :]
             self.synced[path] = len(content)
+
+    def lose_power_raggedly(self, rng: Random) -> None:
+        """Keep what is synced, a part of the rest, and perhaps a few bytes of nonsense after it."""
+        for path, content in self.files.items():
+            synced = self.synced.get(path, 0)
+            if synced < len(content):
+                del content[rng.randrange(synced, len(content) + 1) :]
+                if rng.random() < 0.5:
+                    content.extend(rng.randbytes(rng.randrange(0, 40)))
+
+    def damage(self, path: str, position: int) -> None:
+        """Flip the bits of one byte."""
+        self.files[path][position] ^= 0xFF
 
     def copy(self) -> MemoryDisk:
         """Return an independent disk with the same files."""
@@ -87,6 +111,11 @@ class MemoryDisk:
         return other
 
     def _file(self, path: str) -> bytearray:
+        self._check_whole(path)
         if path not in self.files:
             raise DiskError(errno.ENOENT, "no such file", path)
         return self.files[path]
+
+    def _check_whole(self, path: str) -> None:
+        if self.is_broken:
+            raise DiskError(errno.EIO, "broken", path)
