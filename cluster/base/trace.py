@@ -296,13 +296,17 @@ class OffsetCommitAsked(TraceEvent):
 
 @dataclass(frozen=True, slots=True)
 class OffsetCommitted(TraceEvent):
-    """A coordinator acknowledged a committed offset: it must never be lost. Generation -1: by no member."""
+    """A coordinator acknowledged a committed offset: it must never be lost.
+
+    `epoch` is the leader epoch under which it coordinates. Generation -1: committed by no member.
+    """
 
     group: str
     generation: int
     topic: str
     partition: int
     offset: int
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,6 +317,7 @@ class OffsetFetched(TraceEvent):
     topic: str
     partition: int
     offset: int
+    epoch: int
 
 
 # --- clients ---------------------------------------------------------------------------------------

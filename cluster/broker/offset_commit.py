@@ -96,6 +96,7 @@ async def _commit(
     if context.tracer.enabled:
         for key, commit in commits.items():
             context.tracer.emit(OffsetCommitAsked(group_id, *key, commit.offset))
+    epoch = context.groups.epoch_of(group_id)
     try:
         errors: dict[TopicPartition, ErrorCode] = await context.groups.ask(
             group_id, lambda shard, token, now: shard.commit(token, group_id, identity, commits, now)
@@ -106,5 +107,5 @@ async def _commit(
         for key, answer in errors.items():
             if answer is ErrorCode.NONE:
                 offset = commits[key].offset
-                context.tracer.emit(OffsetCommitted(group_id, identity.generation, *key, offset))
+                context.tracer.emit(OffsetCommitted(group_id, identity.generation, *key, offset, epoch))
     return errors

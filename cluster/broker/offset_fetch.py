@@ -60,6 +60,7 @@ def _partitions(context: BrokerContext, version: int, asked: Any) -> list[TopicP
 async def _fetch(context: BrokerContext, group_id: str, partitions: Sequence[TopicPartition] | None) -> Found:
     if not group_id:
         return ErrorCode.INVALID_GROUP_ID
+    epoch = context.groups.epoch_of(group_id)
     try:
         found: Mapping[TopicPartition, CommitOffset] = await context.groups.ask(
             group_id, lambda shard, token, now: shard.fetch(token, group_id, partitions)
@@ -68,7 +69,7 @@ async def _fetch(context: BrokerContext, group_id: str, partitions: Sequence[Top
         return error.code
     if context.tracer.enabled:
         for key, commit in found.items():
-            context.tracer.emit(OffsetFetched(group_id, *key, commit.offset))
+            context.tracer.emit(OffsetFetched(group_id, *key, commit.offset, epoch))
     return found
 
 

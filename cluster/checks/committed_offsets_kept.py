@@ -1,21 +1,15 @@
 """committed-offsets-kept: a group's committed offset never goes back unless somebody asked for it.
 
 Whoever asks for a committed offset gets the one that was acknowledged last, or one that somebody asked to commit
-after it: a commit without an answer may have been carried out. A fetch that a coordinator answers without knowing
-that it was replaced is not judged: Kafka promises nothing there either, and the next commit or rebalance ends it.
+after it: a commit without an answer may have been carried out. A fetch that a coordinator of an earlier epoch answers
+without knowing that it was replaced is not judged: Kafka promises nothing there either, and the next commit or
+rebalance ends it. What such a coordinator acknowledges must be kept all the same.
 """
 
 from __future__ import annotations
 
-from cluster.base.ids import TopicPartition
-from cluster.base.trace import (
-    CoordinatorLoaded,
-    GroupStateChanged,
-    OffsetCommitAsked,
-    OffsetCommitted,
-    OffsetFetched,
-    Traced,
-)
+from cluster.base.ids import NO_EPOCH, TopicPartition
+from cluster.base.trace import GroupStateChanged, OffsetCommitAsked, OffsetCommitted, OffsetFetched, Traced
 from cluster.checks.oracle import Oracle, Violation
 
 _DELETED = "Dead"
@@ -24,19 +18,18 @@ _Key = tuple[str, TopicPartition]
 
 
 class _Kept:
-    """One committed offset: what it is, what it may have become since, and who vouches for it since when."""
+    """One committed offset: what it is, under which epoch that was said, and what it may have become since."""
 
     def __init__(self) -> None:
         self.acknowledged: int | None = None
-        self.node = ""
-        self.time_us = 0
+        self.epoch = NO_EPOCH
         self.asked: list[int] = []
 
-    def settle(self, offset: int, traced: Traced) -> None:
+    def settle(self, offset: int, epoch: int) -> None:
         """It is this one: what was asked for before no longer counts. An answer that was overtaken changes nothing."""
         if offset in self.asked:
             del self.asked[: self.asked.index(offset) + 1]
-            self.acknowledged, self.node, self.time_us = offset, traced.node, traced.time_us
+            self.acknowledged, self.epoch = offset, epoch
 
 
 class CommittedOffsetsKept(Oracle):
@@ -47,27 +40,23 @@ class CommittedOffsetsKept(Oracle):
         OffsetCommitAsked.kind,
         OffsetCommitted.kind,
         OffsetFetched.kind,
-        CoordinatorLoaded.kind,
         GroupStateChanged.kind,
     )
 
     def __init__(self) -> None:
         super().__init__()
         self._kept: dict[_Key, _Kept] = {}
-        self._loaded_us: dict[str, int] = {}
 
     def on_event(self, traced: Traced) -> None:
         """Take a request, an acknowledgement or a fetch in."""
         event = traced.event
-        if isinstance(event, CoordinatorLoaded):
-            self._loaded_us[traced.node] = traced.time_us
-        elif isinstance(event, GroupStateChanged):
+        if isinstance(event, GroupStateChanged):
             if event.state == _DELETED:
                 self._kept = {key: kept for key, kept in self._kept.items() if key[0] != event.group}
         elif isinstance(event, OffsetCommitAsked):
             self._of(event).asked.append(event.offset)
         elif isinstance(event, OffsetCommitted):
-            self._of(event).settle(event.offset, traced)
+            self._of(event).settle(event.offset, event.epoch)
         elif isinstance(event, OffsetFetched):
             self._on_fetched(traced, event, self._of(event))
 
@@ -75,11 +64,10 @@ class CommittedOffsetsKept(Oracle):
         return self._kept.setdefault((event.group, TopicPartition(event.topic, event.partition)), _Kept())
 
     def _on_fetched(self, traced: Traced, event: OffsetFetched, kept: _Kept) -> None:
-        knows = traced.node == kept.node or self._loaded_us.get(traced.node, -1) >= kept.time_us
-        if kept.acknowledged is None or not knows or event.offset == kept.acknowledged:
+        if kept.acknowledged is None or event.epoch < kept.epoch or event.offset == kept.acknowledged:
             return
         if event.offset in kept.asked:
-            kept.settle(event.offset, traced)
+            kept.settle(event.offset, event.epoch)
             return
         partition = TopicPartition(event.topic, event.partition)
         message = f"{event.group} had committed {kept.acknowledged}, and was told {event.offset}"

@@ -11,7 +11,6 @@ from cluster.base.ids import TopicPartition
 from cluster.base.trace import (
     BatchAppended,
     ControllerActivated,
-    CoordinatorLoaded,
     GroupAssigned,
     GroupStateChanged,
     HighWatermarkAdvanced,
@@ -88,15 +87,15 @@ def group_is(state: str) -> tuple[str, TraceEvent]:
     return "b1", GroupStateChanged("g", state, 1, (), "")
 
 
-def committed(node: str, offset: int) -> list[tuple[str, TraceEvent]]:
+def committed(epoch: int, offset: int) -> list[tuple[str, TraceEvent]]:
     return [
-        (node, OffsetCommitAsked("g", "orders", 0, offset)),
-        (node, OffsetCommitted("g", 1, "orders", 0, offset)),
+        ("b1", OffsetCommitAsked("g", "orders", 0, offset)),
+        ("b1", OffsetCommitted("g", 1, "orders", 0, offset, epoch)),
     ]
 
 
-def fetched(node: str, offset: int) -> tuple[str, TraceEvent]:
-    return node, OffsetFetched("g", "orders", 0, offset)
+def fetched(epoch: int, offset: int) -> tuple[str, TraceEvent]:
+    return "b1", OffsetFetched("g", "orders", 0, offset, epoch)
 
 
 ACCEPTED = {
@@ -128,19 +127,18 @@ ACCEPTED = {
         owns("m3", 1, "orders-0"),
     ],
     "committed-offsets-kept": [
-        fetched("b1", -1),
-        *committed("b1", 5),
-        *committed("b1", 3),
-        fetched("b1", 3),
+        fetched(1, -1),
+        *committed(1, 5),
+        *committed(1, 3),
+        fetched(1, 3),
         ("b1", OffsetCommitAsked("g", "orders", 0, 4)),
         ("b1", OffsetCommitAsked("g", "orders", 0, 6)),
-        ("b2", CoordinatorLoaded("__consumer_offsets", 3, 1, 9)),
-        fetched("b2", 4),
-        fetched("b2", 6),
-        *committed("b2", 7),
-        fetched("b1", 3),
+        fetched(2, 4),
+        fetched(2, 6),
+        *committed(2, 7),
+        fetched(1, 3),
         group_is("Dead"),
-        fetched("b2", -1),
+        fetched(2, -1),
     ],
 }
 
@@ -159,10 +157,9 @@ BROKEN = {
     ],
     "one-owner-per-generation": [owns("m1", 1, "orders-0", "orders-1"), owns("m2", 1, "orders-1")],
     "committed-offsets-kept": [
-        *committed("b1", 5),
-        *committed("b1", 7),
-        ("b2", CoordinatorLoaded("__consumer_offsets", 3, 1, 9)),
-        fetched("b2", 5),
+        *committed(1, 5),
+        *committed(1, 7),
+        fetched(2, 5),
     ],
 }
 

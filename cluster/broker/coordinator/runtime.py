@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Generic, Protocol, TypeVar
 
 from cluster.base.errors import ErrorCode, KafkaError
-from cluster.base.ids import TopicPartition
+from cluster.base.ids import NO_EPOCH, TopicPartition
 from cluster.broker.coordinator.hosted_shard import Decided, HostedShard, Shard, ShardHost
 from cluster.broker.coordinator.topic import InternalTopic
 from cluster.groups import Moment
@@ -74,6 +74,12 @@ class CoordinatorRuntime(Generic[S]):
         if hosted.is_loading:
             raise KafkaError(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
         return await hosted.ask(decide)
+
+    def epoch_of(self, key: str) -> int:
+        """Return the leader epoch under which this broker coordinates a key; NO_EPOCH when it does not."""
+        number = self.topic.partition_for(key, self._host.image())
+        hosted = None if number is None else self._shards.get(number)
+        return NO_EPOCH if hosted is None else hosted.partition.leader_epoch
 
     def tell_all(self, decide: Callable[[S], Decided]) -> None:
         """Let every shard write something that nobody has asked for."""
