@@ -9,6 +9,9 @@ from cluster.report.result import CheckResult, RunResult
 
 _TITLES = {"as-expected": "AS EXPECTED", "different": "DIFFERENT", "inconclusive": "INCONCLUSIVE"}
 _MARKS = {"holds": "✔", "violated": "✖", "unknown": "?"}
+_ACCEPTED_MARK = "·"
+"""Of a check that accepts any outcome: neither praise nor blame."""
+
 _VIOLATIONS_TOLD_MAX = 3
 
 
@@ -29,8 +32,8 @@ def terminal_text(result: RunResult) -> str:
 
 
 def _title(result: RunResult) -> str:
-    violated = any(check.outcome == "violated" and check.is_as_expected for check in result.checks)
-    title = "FAIL-AS-EXPECTED" if result.verdict == "as-expected" and violated else _TITLES[result.verdict]
+    fails_on_purpose = result.verdict == "as-expected" and any(check.expected == "violated" for check in result.checks)
+    title = "FAIL-AS-EXPECTED" if fails_on_purpose else _TITLES[result.verdict]
     variant = "" if result.variant is None else f" [{result.variant}]"
     return (
         f"{title}  {result.scenario}{variant}  seed {result.seed}  "
@@ -47,7 +50,10 @@ def _counts(result: RunResult) -> str:
 
 def _check_line(check: CheckResult) -> str:
     detail = f" ({check.detail})" if check.detail else ""
-    line = f"{_MARKS[check.outcome]} {check.id}: {check.kind} {check.statement}{detail}"
+    told = f"{check.id}: {check.kind} {check.statement}{detail}"
+    if check.expected == "any":
+        return f"{_ACCEPTED_MARK} {told}  → {check.outcome}; any verdict is accepted"
+    line = f"{_MARKS[check.outcome]} {told}"
     if not check.is_as_expected:
         return f"{line}  → {check.outcome}, expected {check.expected}"
     return line if check.outcome == "holds" else f"{line}  → {check.outcome}, as expected"

@@ -187,12 +187,33 @@ def test_the_story_of_a_lost_record_names_every_turn() -> None:
 
 def test_the_report_ends_with_the_command_that_replays() -> None:
     checks = (check_result("violated", "violated"), check_result("holds", "violated"))
-    result = RunResult(
+    lines = terminal_text(crash_result(checks)).splitlines()
+    assert lines[0].startswith("DIFFERENT  crash [acks-1]  seed 42")
+    assert "lost acked 2" in lines[1]
+    assert lines[2].endswith("→ violated, as expected")
+    assert lines[3].endswith("→ holds, expected violated")
+    assert lines[-1] == "  replay: fencepost run crash.yaml --seed 42"
+
+
+def test_a_check_that_accepts_anything_is_told_as_such() -> None:
+    lines = terminal_text(crash_result((check_result("violated", "any"), check_result("holds", "any")))).splitlines()
+    assert lines[0].startswith("AS EXPECTED")
+    assert lines[2].startswith("  · ") and lines[2].endswith("→ violated; any verdict is accepted")
+    assert lines[3].startswith("  · ") and lines[3].endswith("→ holds; any verdict is accepted")
+
+
+def test_a_run_that_is_meant_to_fail_says_so() -> None:
+    lines = terminal_text(crash_result((check_result("violated", "violated"),))).splitlines()
+    assert lines[0].startswith("FAIL-AS-EXPECTED")
+
+
+def crash_result(checks: tuple[CheckResult, ...]) -> RunResult:
+    return RunResult(
         scenario="crash",
         variant="acks-1",
         target="sim",
         seed=42,
-        verdict="different",
+        verdict=verdict_of(checks),
         checks=checks,
         sent=10,
         acked=9,
@@ -205,9 +226,3 @@ def test_the_report_ends_with_the_command_that_replays() -> None:
         story="story of orders-0@1",
         replay="fencepost run crash.yaml --seed 42",
     )
-    lines = terminal_text(result).splitlines()
-    assert lines[0].startswith("DIFFERENT  crash [acks-1]  seed 42")
-    assert "lost acked 2" in lines[1]
-    assert lines[2].endswith("→ violated, as expected")
-    assert lines[3].endswith("→ holds, expected violated")
-    assert lines[-1] == "  replay: fencepost run crash.yaml --seed 42"
