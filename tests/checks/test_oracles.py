@@ -194,6 +194,15 @@ def test_a_topic_that_is_created_again_begins_with_new_epochs() -> None:
     assert judge("one-leader-per-epoch", [*history, metadata("b1", 2, 0, 9)]).violations == []
 
 
+def test_a_node_that_starts_and_is_told_of_a_deleted_topic_of_the_same_name_confuses_nobody() -> None:
+    deleted = TopicDeleted("orders", 5)
+    history = [metadata("b1", 1, 0, 3), ("b1", deleted), metadata("b1", 2, 0, 9), leads("b2", 0)]
+    replay = [metadata("b3", 1, 0, 3), ("b3", deleted), metadata("b3", 2, 0, 9)]
+    assert judge("one-leader-per-epoch", [*history, *replay]).violations == []
+    assert judge("one-leader-per-epoch", [*history, *replay, leads("b1", 0)]).count == 1
+    assert judge("one-leader-per-epoch", [*history, *replay, metadata("b1", 3, 0, 9)]).count == 1
+
+
 def test_a_tail_above_the_high_watermark_may_differ() -> None:
     evidence = copies([Batch(0, 4, 0, 7), Batch(5, 5, 0, 8)], [Batch(0, 4, 0, 7), Batch(5, 5, 1, 9)], 5)
     assert judge("replicas-identical-below-high-watermark", [], evidence).violations == []
