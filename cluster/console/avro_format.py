@@ -26,6 +26,7 @@ class AvroSchema:
     def encode(self, text: str, *, framed: bool) -> bytes:
         """Turn JSON into Avro; plain JSON is taken as well, without the names of branches. Raises ValueError."""
         value = json.loads(text)
+        self._refuse_unknown_fields(value)
         output = io.BytesIO()
         try:
             encoded = next(self._avro.json_reader(io.StringIO(text), self._schema))
@@ -37,6 +38,15 @@ class AvroSchema:
             except Exception as error:
                 raise ValueError(str(error) or type(error).__name__) from error
         return output.getvalue()
+
+    def _refuse_unknown_fields(self, value: object) -> None:
+        """A misspelled field that has a default would go unseen: the library passes over what it does not know."""
+        if not isinstance(value, dict) or not isinstance(self._schema, dict) or self._schema["type"] != "record":
+            return
+        known = [field["name"] for field in self._schema["fields"]]
+        unknown = [name for name in value if name not in known]
+        if unknown:
+            raise ValueError(f"the schema has no field {unknown[0]}; it has {', '.join(known)}")
 
     def decode(self, payload: bytes, *, framed: bool) -> str:
         """Turn Avro into JSON. Raises ValueError, also when bytes are left over."""
