@@ -12,6 +12,7 @@ import pytest
 from lone_broker import Client, LoneBroker, on_broker, registration, turns
 
 from cluster.base.ids import NodeId
+from cluster.broker.coordinator import hosted_shard
 from cluster.broker.registry import API_BY_KEY
 
 OFFSET_COMMIT, OFFSET_FETCH, FIND_COORDINATOR, JOIN_GROUP, HEARTBEAT, LEAVE_GROUP, SYNC_GROUP = range(8, 15)
@@ -156,8 +157,7 @@ def test_who_asks_the_wrong_broker_is_told_so() -> None:
     async def run(broker: LoneBroker) -> None:
         client = GroupClient(broker, 9)
         await client.prepare()
-        for number in range(4):
-            broker.change_partition("__consumer_offsets", number, leader=NodeId(2), leader_epoch=1)
+        move(broker, 2, 1)
         assert error_of(await client.join()) == "NOT_COORDINATOR"
         assert await client.commit(1) == "NOT_COORDINATOR"
         assert error_of(await client.ask(HEARTBEAT, {"group_id": "g", "member_id": "m"})) == "NOT_COORDINATOR"
@@ -171,13 +171,56 @@ def test_a_leader_that_comes_back_knows_what_was_committed() -> None:
         client = GroupClient(broker, 9)
         await client.prepare()
         assert await client.commit(7) == "NONE"
-        for leader, epoch in ((2, 1), (1, 2)):
-            for number in range(4):
-                broker.change_partition("__consumer_offsets", number, leader=NodeId(leader), leader_epoch=epoch)
+        move(broker, 2, 1)
+        move(broker, 1, 2)
         await turns()
         assert await client.fetch() == [("orders", 7, "")]
 
     on_broker(run, PROPERTIES)
+
+
+def test_who_comes_while_the_log_is_read_is_asked_to_come_again_and_members_live_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hosted_shard, "LOAD_BYTES", 1)  # one record at a time
+
+    async def run(broker: LoneBroker) -> None:
+        client, member = GroupClient(broker, 9), GroupClient(broker, 9)
+        await client.prepare()
+        for offset in range(10):
+            assert await client.commit(offset) == "NONE"
+        move(broker, 2, 1)
+        move(broker, 1, 2)
+        commit = asyncio.create_task(client.commit(8))
+        beat = asyncio.create_task(member.ask(HEARTBEAT, {"group_id": "g", "member_id": "m"}))
+        assert await commit == "COORDINATOR_LOAD_IN_PROGRESS"
+        assert error_of(await beat) == "NONE"
+        await asyncio.sleep(1)
+        assert await client.fetch() == [("orders", 9, "")]
+
+    on_broker(run, PROPERTIES)
+
+
+def test_a_coordinator_whose_log_is_damaged_sends_clients_elsewhere() -> None:
+    async def run(broker: LoneBroker) -> None:
+        client = GroupClient(broker, 9)
+        await client.prepare()
+        assert await client.commit(7) == "NONE"
+        move(broker, 2, 1)
+        for path, content in broker.disk.files.items():
+            if path.startswith("__consumer_offsets-") and path.endswith(".log") and content:
+                content[61:] = bytes(len(content) - 61)
+        move(broker, 1, 2)
+        await turns()
+        assert await client.commit(8) == "NOT_COORDINATOR"
+
+    on_broker(run, PROPERTIES)
+
+
+def move(broker: LoneBroker, leader: int, epoch: int) -> None:
+    """Let somebody else lead the offsets topic."""
+    for number in range(4):
+        broker.change_partition("__consumer_offsets", number, leader=NodeId(leader), leader_epoch=epoch)
 
 
 def test_who_waits_for_a_rebalance_is_sent_to_the_new_coordinator() -> None:
@@ -187,8 +230,7 @@ def test_who_waits_for_a_rebalance_is_sent_to_the_new_coordinator() -> None:
         waiting = asyncio.create_task(client.join(group_instance_id="i"))
         await turns()
         assert not waiting.done()
-        for number in range(4):
-            broker.change_partition("__consumer_offsets", number, leader=NodeId(2), leader_epoch=1)
+        move(broker, 2, 1)
         assert error_of(await waiting) == "NOT_COORDINATOR"
 
     on_broker(run, PROPERTIES)

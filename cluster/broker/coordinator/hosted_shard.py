@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from enum import Enum
 from typing import Any, Generic, Protocol, TypeVar
 
 from cluster.base.configs import Configs
@@ -32,6 +33,16 @@ LOAD_BYTES = 1024 * 1024
 
 RETRY_MS = 500
 """After so long it is tried again to write what the passing of time demands."""
+
+
+class ShardState(Enum):
+    """Where a shard is in its life; it only goes down this list."""
+
+    LOADING = "loading"
+    ACTIVE = "active"
+    FAILED = "failed"
+    """The log could not be read; somebody else may lead it better."""
+    CLOSED = "closed"
 
 
 class ToAnswer(Protocol):
@@ -104,10 +115,9 @@ class HostedShard(Generic[S]):
 
     def __init__(self, host: ShardHost, partition: Partition, shard: S) -> None:
         self.partition = partition
-        self.is_loading = True
+        self.state = ShardState.LOADING
         self._host = host
         self._shard = shard
-        self._is_open = True
         self._leader_epoch = partition.leader_epoch
         self._written_offset = 0
         self._waiting: dict[int, asyncio.Future[Any]] = {}
@@ -126,25 +136,29 @@ class HostedShard(Generic[S]):
         """Replay the log. What lies above the high watermark counts too: this leader will commit it."""
         partition = self.partition
         offset, end = partition.log.log_start_offset, partition.log.log_end_offset
-        while offset < end and self._is_open:
-            error, data = partition.read_log(offset, LOAD_BYTES, end, True)
-            if error is not ErrorCode.NONE:
-                log.error("%s cannot be loaded: %s", partition.topic_partition, error.name)
-                return  # its role changes with the error, and with it this shard goes
-            offset = self._replay(memoryview(data), end)
+        while offset < end and self.state is ShardState.LOADING:
+            try:
+                offset = self._load_some(offset, end)
+            except KafkaError as error:
+                log.error("%s cannot be loaded: %s", partition.topic_partition, error)
+                self.state = ShardState.FAILED
             await asyncio.sleep(0)
-        if not self._is_open:
+        if self.state is not ShardState.LOADING:
             return
         self._written_offset = end
         self._shard.loaded(self._host.clock.monotonic_ms())
-        self.is_loading = False
+        self.state = ShardState.ACTIVE
         if self._host.tracer.enabled:
             topic, number = partition.topic_partition
             self._host.tracer.emit(CoordinatorLoaded(topic, number, self._leader_epoch, end))
         self._arm()
 
-    def _replay(self, data: memoryview, end: int) -> int:
+    def _load_some(self, offset: int, end: int) -> int:
         """Replay some batches; return the offset after them, `end` when compaction has left nothing there."""
+        error, read = self.partition.read_log(offset, LOAD_BYTES, end, True)
+        if error is not ErrorCode.NONE:
+            raise KafkaError(error)
+        data = memoryview(read)
         offset = end
         for position, header in iterate_headers(data):
             offset = header.next_offset
@@ -159,9 +173,9 @@ class HostedShard(Generic[S]):
 
     def close(self) -> None:
         """Coordinate no more. Whoever waits is sent to look for the new coordinator."""
-        if not self._is_open:
+        if self.state is ShardState.CLOSED:
             return
-        self._is_open = False
+        self.state = ShardState.CLOSED
         if self._timer is not None:
             self._timer.cancel()
         waiting, self._waiting = self._waiting, {}
@@ -282,14 +296,14 @@ class HostedShard(Generic[S]):
 
     def _time_passed(self) -> None:
         self._timer = None
-        while self._is_open:
+        while self.state is ShardState.ACTIVE:
             now = self._now()
             decision = self._shard.time_passed(now)
             if decision is None:
                 break
             if self._carry_out(decision) is not ErrorCode.NONE:
                 self._shard.retry_at(decision, now.monotonic_ms + RETRY_MS)
-        if self._is_open:
+        if self.state is ShardState.ACTIVE:
             self._arm()
 
 

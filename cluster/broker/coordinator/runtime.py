@@ -11,7 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from cluster.base.errors import ErrorCode, KafkaError
 from cluster.base.ids import NO_EPOCH, TopicPartition
-from cluster.broker.coordinator.hosted_shard import Decided, HostedShard, Shard, ShardHost
+from cluster.broker.coordinator.hosted_shard import Decided, HostedShard, Shard, ShardHost, ShardState
 from cluster.broker.coordinator.topic import InternalTopic
 from cluster.groups import Moment
 from cluster.metadata import MetadataImage
@@ -69,9 +69,9 @@ class CoordinatorRuntime(Generic[S]):
         """
         number = self.topic.partition_for(key, self._host.image())
         hosted = None if number is None else self._shards.get(number)
-        if hosted is None or not hosted.partition.is_leader:
+        if hosted is None or hosted.state is ShardState.FAILED or not hosted.partition.is_leader:
             raise KafkaError(ErrorCode.NOT_COORDINATOR)
-        if hosted.is_loading:
+        if hosted.state is ShardState.LOADING:
             raise KafkaError(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
         return await hosted.ask(decide)
 
@@ -84,12 +84,12 @@ class CoordinatorRuntime(Generic[S]):
     def tell_all(self, decide: Callable[[S], Decided]) -> None:
         """Let every shard write something that nobody has asked for."""
         for hosted in self._shards.values():
-            if not hosted.is_loading:
+            if hosted.state is ShardState.ACTIVE:
                 hosted.tell(decide)
 
     def shards(self) -> Iterator[S]:
         """Go through the shards. Raises KafkaError(COORDINATOR_LOAD_IN_PROGRESS) when one is not loaded yet."""
         hosted = [self._shards[number] for number in sorted(self._shards)]
-        if any(each.is_loading for each in hosted):
+        if any(each.state is ShardState.LOADING for each in hosted):
             raise KafkaError(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
-        return iter([each.shard for each in hosted])
+        return iter([each.shard for each in hosted if each.state is ShardState.ACTIVE])
