@@ -116,21 +116,34 @@ class KafkaConnection(asyncio.BufferedProtocol):
         )
 
     def _serve(self) -> None:
+        """Serve what has come, as far as there is room for replies.
+
+        Replies that leave make room, also those that became ready before this and are about to be sent: nothing may
+        stay behind in the buffer then, because no more bytes may come to remind of it.
+        """
         if self._serving:  # sending a reply made room while a request is being served: the loop below goes on
             return
+        self._send()
+        has_more = True
+        while has_more and self._may_serve:
+            has_more = self._serve_frames()
+            self._send()
+        self._pause_or_resume_reading()
+
+    def _serve_frames(self) -> bool:
+        """Serve frames while there is room for replies. Returns whether there may be more of them."""
         self._serving = True
         try:
             while self._may_serve:
                 frame = self._frames.next_frame()
                 if frame is None:
-                    break
+                    return False
                 self._serve_one(frame)
         except MalformedMessage as error:
             self.refuse(str(error))
         finally:
             self._serving = False
-        self._send()
-        self._pause_or_resume_reading()
+        return True
 
     def _serve_one(self, frame: memoryview) -> None:
         try:

@@ -215,6 +215,24 @@ def test_a_client_that_asks_too_much_is_not_read_until_it_was_answered() -> None
     on_broker(run)
 
 
+def test_nothing_stays_behind_when_replies_leave_in_the_turn_in_which_the_queue_is_full() -> None:
+    """No more bytes may come to remind of what is in the buffer: a client that waits for its replies sends none."""
+
+    async def run(broker: LoneBroker) -> None:
+        broker.add_topic("orders", three_replicas(UUID(int=9)))
+        client = broker.client()
+        frame = client.frame(PRODUCE, 9, encoded_request(PRODUCE, 9, produce("orders", batch(b"a"), timeout_ms=60_000)))
+        client.sent = client.sent * (CONNECTION_REPLIES_PENDING_MAX + 40)
+        client.send_bytes(frame * (CONNECTION_REPLIES_PENDING_MAX - 10))
+        broker.change_partition("orders", 0, isr=(NodeId(1),))  # all of them are ready now, and none is sent yet
+        client.send_bytes(frame * 50)
+        await turns()
+        assert len(client.replies()) == CONNECTION_REPLIES_PENDING_MAX + 40
+        assert not client.transport.reading_paused
+
+    on_broker(run)
+
+
 def test_a_client_that_does_not_read_is_not_served() -> None:
     async def run(broker: LoneBroker) -> None:
         broker.add_topic("orders")
