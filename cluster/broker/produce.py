@@ -7,6 +7,7 @@ Behaviour
   NOT_ENOUGH_REPLICAS_AFTER_APPEND after it, REQUEST_TIMED_OUT when `timeout_ms` is over: the records stay in the log.
 - Under `flush.messages` and `flush.ms` no reply leaves before the log is synced (departure: Kafka syncs inline).
 - Idempotent batches: a duplicate gets the offset of the first one, a gap OUT_OF_ORDER_SEQUENCE_NUMBER.
+- Internal topics are refused with INVALID_TOPIC_EXCEPTION: their coordinators would not know of the records.
 - Each partition gets its own error; NOT_LEADER_OR_FOLLOWER names the leader from version 10 on (KIP-951).
 
 Departures: a transactional id is refused until there are transactions. Record errors (KIP-467) name no record,
@@ -20,6 +21,7 @@ from __future__ import annotations
 from cluster.base.errors import ErrorCode
 from cluster.base.ports import DiskError
 from cluster.broker.context import BrokerContext
+from cluster.broker.coordinator import INTERNAL_TOPICS
 from cluster.broker.deadlines import Deadline
 from cluster.broker.partitions import current_leader, endpoints_of, find_partition
 from cluster.broker.request import Request, Slot
@@ -103,6 +105,10 @@ class _PendingProduce:
             return
         if records is None:
             result.error, result.error_message = ErrorCode.INVALID_RECORD, "the records are null"
+            return
+        if partition.topic_partition.topic in INTERNAL_TOPICS:
+            result.error = ErrorCode.INVALID_TOPIC_EXCEPTION
+            result.error_message = "only its coordinators write to an internal topic"
             return
         outcome = partition.append(records, self.acks, self._now_ms, self._wall_ms)
         result.error = outcome.error

@@ -9,14 +9,14 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from lone_broker import Client, LoneBroker, on_broker, registration, turns
+from lone_broker import Client, LoneBroker, batch, on_broker, registration, turns
 
 from cluster.base.ids import NodeId
 from cluster.broker.coordinator import hosted_shard
 from cluster.broker.registry import API_BY_KEY
 
 OFFSET_COMMIT, OFFSET_FETCH, FIND_COORDINATOR, JOIN_GROUP, HEARTBEAT, LEAVE_GROUP, SYNC_GROUP = range(8, 15)
-DESCRIBE_GROUPS, LIST_GROUPS, DELETE_GROUPS, OFFSET_DELETE, METADATA = 15, 16, 42, 47, 3
+DESCRIBE_GROUPS, LIST_GROUPS, DELETE_GROUPS, OFFSET_DELETE, METADATA, PRODUCE = 15, 16, 42, 47, 3, 0
 PROPERTIES = {"offsets.topic.num.partitions": "4", "group.initial.rebalance.delay.ms": "10"}
 VERSIONS = range(11)
 """Each API is asked in this version, or in the nearest that it has."""
@@ -326,6 +326,20 @@ def test_the_offsets_topic_is_internal() -> None:
         assert {topic.name: topic.is_internal for topic in reply.topics} == {
             "__consumer_offsets": True, "orders": False,
         }  # fmt: skip
+
+    on_broker(run, PROPERTIES)
+
+
+def test_clients_do_not_write_to_the_offsets_topic() -> None:
+    async def run(broker: LoneBroker) -> None:
+        client = GroupClient(broker, 9)
+        await client.prepare()
+        part = {"index": 0, "records": batch(b"forged")}
+        topics = ({"name": "__consumer_offsets", "partition_data": (part,)},)
+        asked = {"acks": -1, "timeout": timedelta(seconds=1), "topic_data": topics, "transactional_id": None}
+        reply = await client.ask(PRODUCE, asked)
+        assert error_of(reply.responses[0].partition_responses[0]) == "INVALID_TOPIC_EXCEPTION"
+        assert broker.partition("__consumer_offsets").log.log_end_offset == 0
 
     on_broker(run, PROPERTIES)
 
