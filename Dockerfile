@@ -6,7 +6,7 @@ RUN useradd --create-home --uid 1000 fencepost \
 WORKDIR /opt/fencepost
 COPY pyproject.toml README.md LICENSE ./
 COPY cluster ./cluster
-RUN pip install --no-cache-dir . && python -m compileall -q /opt/fencepost/cluster
+RUN pip install --no-cache-dir .
 
 USER fencepost
 VOLUME /var/lib/fencepost

@@ -36,6 +36,10 @@ def node(
     bind_host: Annotated[
         str | None, typer.Option("--bind-host", envvar="FENCEPOST_BIND_HOST", help="Listen here; --host by default.")
     ] = None,
+    advertised_host: Annotated[
+        str,
+        typer.Option("--advertised-host", envvar="FENCEPOST_ADVERTISED_HOST", help="What clients are told; --host."),
+    ] = "",
     port: Annotated[int, typer.Option("--port", envvar="FENCEPOST_PORT", help="For Kafka clients.")] = 9092,
     rpc_port: Annotated[int, typer.Option("--rpc-port", envvar="FENCEPOST_RPC_PORT", help="For other nodes.")] = 19092,
     rack: Annotated[str, typer.Option("--rack", envvar="FENCEPOST_RACK")] = "",
@@ -71,6 +75,7 @@ def node(
         rack=rack,
         profile=profile,
         properties=properties(config or [], "--config"),
+        advertised_host=advertised_host,
     )
     known = {NodeId(int(number)): called for number, called in properties(_parts(names), "--names").items()}
     tune_memory()

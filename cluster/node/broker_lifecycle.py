@@ -150,7 +150,7 @@ class BrokerLifecycle:
             cluster_id=self._config.cluster_id,
             broker_id=self._config.node_id,
             incarnation_id=self.incarnation_id.bytes,
-            kafka=pb.Endpoint(host=self._config.host, port=self._config.kafka_port),
+            kafka=pb.Endpoint(host=self._config.advertised_host or self._config.host, port=self._config.kafka_port),
             rpc=pb.Endpoint(host=self._config.host, port=self._config.rpc_port),
             rack=self._config.rack,
             previous_broker_epoch=self._previous_broker_epoch,

@@ -24,7 +24,10 @@ class Voter:
 
 @dataclass(frozen=True, slots=True)
 class NodeConfig:
-    """One node. A broker has a Kafka listener; a node with both roles runs in combined mode."""
+    """One node. A broker has a Kafka listener; a node with both roles runs in combined mode.
+
+    Peers reach it by `host`, and so do clients unless `advertised_host` says otherwise (Kafka's advertised.listeners).
+    """
 
     cluster_id: str
     node_id: NodeId
@@ -38,6 +41,7 @@ class NodeConfig:
     rack: str = ""
     profile: str = "kafka"
     properties: Mapping[str, str] = field(default_factory=dict)
+    advertised_host: str = ""
 
     @property
     def roles(self) -> tuple[str, ...]:
