@@ -157,6 +157,8 @@ def translate(properties: Mapping[str, str], role: Role) -> Translated:
             notes.append(f"{name} has no effect: {_WITHOUT_EFFECT[name]}.")
             continue
         result.update(_translated(name, value, role))
+    if role is Role.CONSUMER:
+        result.setdefault("allow.auto.create.topics", "true")  # as Java's
     if role is Role.PRODUCER:
         result.setdefault("partitioner", "murmur2_random")  # Java's: a key goes to the same partition
         if "enable.idempotence" not in result and _may_be_idempotent(result):

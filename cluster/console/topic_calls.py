@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 DOING = "Error while executing topic command "
 
+_URL_SAFE = str.maketrans("+/", "-_")
+"""librdkafka shows ids in plain base64, Kafka (class Uuid) in the kind that URLs may hold."""
+
 
 class TopicCalls:
     """Calls that wait for the answer, at most `timeout_ms`. All of them raise LabError."""
@@ -109,4 +112,5 @@ def _facts(topic: Any, entries: dict[str, Any]) -> TopicFacts:
         for each in topic.partitions
     )
     changed = {name: entry.value for name, entry in sorted(entries.items()) if not entry.is_default}
-    return TopicFacts(topic.name, str(topic.topic_id), partitions, changed, int(entries["min.insync.replicas"].value))
+    topic_id = str(topic.topic_id).translate(_URL_SAFE).rstrip("=")
+    return TopicFacts(topic.name, topic_id, partitions, changed, int(entries["min.insync.replicas"].value))
