@@ -1,4 +1,4 @@
-"""The cluster that all tests of this directory share: it is whole when a test begins, whatever the last one broke."""
+"""The cluster that the tests of a file share: it is whole when a test begins, whatever the last one broke."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from three_brokers import ThreeBrokers
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ThreeBrokers]:
     cluster = ThreeBrokers(tmp_path_factory.mktemp("clients") / "data")
     yield cluster

@@ -165,8 +165,7 @@ AT_LEAST_ONCE_WRITERS = [
     pytest.param(ConfluentWriter, id="confluent-kafka"),
     pytest.param(KcatWriter, id="kcat", marks=NEEDS_KCAT),
 ]
-EXACTLY_ONCE_WRITERS = [
-    pytest.param(IdempotentConfluentWriter, id="confluent-kafka"),
+EXACTLY_ONCE_WRITERS = [  # librdkafka's is put through more, in tests of its own
     pytest.param(AiokafkaWriter, id="aiokafka"),
     pytest.param(KafkaPythonWriter, id="kafka-python"),
 ]

@@ -89,7 +89,7 @@ def partition_led_by(cluster: ThreeBrokers, active_controller: bool) -> tuple[To
 
 @pytest.mark.parametrize(
     ("how", "active_controller"),
-    [("kill", True), ("stop", False), ("stop", True), ("pause", False), ("pause", True)],
+    [("kill", True), ("stop", False), ("stop", True), ("pause", True)],
 )
 def test_nothing_is_lost_or_twice_however_a_leader_goes(
     cluster: ThreeBrokers, how: str, active_controller: bool
