@@ -193,7 +193,6 @@ _DEFINITIONS = (
         choices=("CreateTime", "LogAppendTime"),
     ),
     _int("message.max.bytes", 1_048_588, "The largest record batch", "max.message.bytes"),
-    _int("transactional.id.expiration.ms", 604_800_000, "How long an idle transactional id is remembered", at_least=1),
     _int(
         "producer.id.expiration.ms",
         86_400_000,

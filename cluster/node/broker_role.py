@@ -48,6 +48,7 @@ class BrokerRole:
         )
         self._listener = KafkaListener(self._context)
         self.follower.listen(self._on_delta)
+        self._hands_over = configs.flag("controlled.shutdown.enable")
         self._running: asyncio.Task[None] | None = None
 
     def register(self, server: grpc.aio.Server) -> None:
@@ -68,7 +69,12 @@ class BrokerRole:
             replicating.cancel()
 
     async def stop(self) -> None:
-        """Hand over what this broker leads, then end: clients first, logs last. `run` has ended then."""
+        """Hand over what this broker leads, then end: clients first, logs last. `run` has ended then.
+
+        With `controlled.shutdown.enable=false` nothing is handed over: the controller hears of it by the silence.
+        """
+        if not self._hands_over:
+            self.lifecycle.hurry()
         await self.lifecycle.controlled_shutdown()
         await self._listener.stop()
         if self._running is not None:

@@ -12,7 +12,7 @@ import pytest
 from toy_machines import cut, simulate
 
 from cluster.base.ids import TopicPartition
-from cluster.base.trace import NodeFaulted, PartitionMetadataApplied
+from cluster.base.trace import BrokerStateChanged, NodeFaulted, PartitionMetadataApplied
 from cluster.lab import ClusterSpec, LabError, TopicSpec, numbered_cluster
 from cluster.lab.sim_target import SimTarget
 from cluster.runtime.sim import Simulation
@@ -69,6 +69,19 @@ def leader(simulation: Simulation) -> str:
 async def stored(target: SimTarget, name: str) -> list[str]:
     """Return the values on a node's disk."""
     return [value for batch in await target.read_replica(name, ORDERS) for value in batch.values]
+
+
+@pytest.mark.parametrize("hands_over", [True, False])
+def test_a_broker_hands_over_before_it_stops_unless_it_is_told_not_to(hands_over: bool) -> None:
+    async def main(simulation: Simulation, target: SimTarget) -> list[str]:
+        await target.stop(leader(simulation))
+        await asyncio.sleep(20)
+        events = [traced.event for traced in simulation.trace.events]
+        return [event.state for event in events if isinstance(event, BrokerStateChanged)]
+
+    spec = replace(SPEC, properties={"controlled.shutdown.enable": str(hands_over).lower()})
+    states = with_cluster(main, spec)
+    assert ("shutting-down" in states) is hands_over and "fenced" in states
 
 
 @pytest.mark.parametrize("fault", ["kill", "power_off", "stop", "pause"])

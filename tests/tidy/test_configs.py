@@ -1,0 +1,25 @@
+"""Every config in the table does something: a name that nothing reads would make people believe in a setting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from cluster.base.configs import DEFINITIONS
+
+ROOT = Path(__file__).resolve().parents[2]
+TABLE = ROOT / "cluster" / "base" / "configs.py"
+
+
+def unread(names: Sequence[str]) -> list[str]:
+    """Return the names that no code but the table's own has as a string."""
+    texts = [path.read_text() for path in sorted((ROOT / "cluster").rglob("*.py")) if path != TABLE]
+    return [name for name in names if not any(f'"{name}"' in text for text in texts)]
+
+
+def test_every_config_is_read_somewhere() -> None:
+    assert unread(list(DEFINITIONS)) == []
+
+
+def test_a_config_that_nobody_reads_is_seen() -> None:
+    assert unread(["min.insync.replicas", "no.such.config"]) == ["no.such.config"]
