@@ -13,6 +13,7 @@ import grpc.aio
 
 from cluster.base.errors import ErrorCode
 from cluster.base.ids import NodeId
+from cluster.base.limits import RPC_MESSAGE_SIZE_BYTES_MAX
 from cluster.lab.errors import USAGE, LabError
 from cluster.lab.target import NodeAddress, TopicSpec
 from cluster.rpc import controller_pb2, controller_pb2_grpc, inspect_pb2, inspect_pb2_grpc, lab_pb2, lab_pb2_grpc
@@ -20,7 +21,7 @@ from cluster.runtime.links import LinkRule
 from cluster.runtime.live.lab_service import rule_to_message
 
 _OPTIONS = (
-    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_receive_message_length", RPC_MESSAGE_SIZE_BYTES_MAX),
     ("grpc.initial_reconnect_backoff_ms", 20),
     ("grpc.min_reconnect_backoff_ms", 20),
     ("grpc.max_reconnect_backoff_ms", 100),

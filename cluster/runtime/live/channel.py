@@ -13,12 +13,16 @@ from typing import Any
 import grpc
 import grpc.aio
 
+from cluster.base.limits import RPC_MESSAGE_SIZE_BYTES_MAX
 from cluster.runtime.live.link_table import LinkTable, Outbox
 
 USER_AGENT = "fencepost/"
 """A client's user agent is this and its node's name: how a server knows who asks, at no cost per call."""
 
-SIZE_OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
+SIZE_OPTIONS = (
+    ("grpc.max_receive_message_length", RPC_MESSAGE_SIZE_BYTES_MAX),
+    ("grpc.max_send_message_length", RPC_MESSAGE_SIZE_BYTES_MAX),
+)
 
 # Measured: with gRPC's defaults the first acks=all answer of a new cluster takes a second longer.
 _BACKOFF_OPTIONS = (
