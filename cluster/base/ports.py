@@ -7,10 +7,9 @@ what a node needs beyond these (channels, listeners) is `cluster.node.world`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
-if TYPE_CHECKING:
-    from cluster.base.trace import TraceEvent
+from cluster.base.trace import TraceEvent
 
 Buffer = bytes | bytearray | memoryview
 _T = TypeVar("_T")
@@ -23,8 +22,8 @@ class DiskError(OSError):
 class Disk(Protocol):
     """One node's files, named by a path relative to its data directory, with `/` between parts.
 
-    Writes reach the page cache at once and survive the death of the process; only `sync`,
-    `sync_directory` and `replace` make them survive a loss of power. All methods raise DiskError.
+    Writes reach the page cache at once and survive the death of the process; only `sync`
+    and `replace` make them survive a loss of power. All methods raise DiskError.
     """
 
     def append(self, path: str, chunks: Sequence[Buffer]) -> None:

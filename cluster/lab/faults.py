@@ -28,7 +28,6 @@ from cluster.lab.selectors import (
 from cluster.lab.target import LAB
 from cluster.runtime.links import LinkRule
 
-NODE_VERBS = ("kill", "stop", "start", "restart", "pause", "resume")
 MENDING_VERBS = ("start", "restart", "resume")
 LINK_VERBS = ("isolate", "partition", "slow", "drop")
 
@@ -189,17 +188,18 @@ class FaultTable:
         await self._target.start_node(name)
 
     async def _undo(self, fault: Fault) -> None:
-        self._faults.pop(fault.fault_id, None)
-        timer = self._timers.pop(fault.fault_id, None)
-        if timer is not None:
-            timer.cancel()
-        if fault.rules:
-            await self._target.clear_link_rule(fault.fault_id)
-        for name in fault.targets:
-            if fault.request.verb == "pause" and name in self._target.paused:
-                await self._target.resume(name)
-            elif fault.request.verb in ("kill", "stop") and not self._target.is_running(name):
-                await self._target.start_node(name)
+        self._forget(fault)  # at once, so that nobody else heals it meanwhile
+        try:
+            if fault.rules:
+                await self._target.clear_link_rule(fault.fault_id)
+            for name in fault.targets:
+                if fault.request.verb == "pause" and name in self._target.paused:
+                    await self._target.resume(name)
+                elif fault.request.verb in ("kill", "stop") and not self._target.is_running(name):
+                    await self._target.start_node(name)
+        except LabError:
+            self._faults[fault.fault_id] = fault  # what could not be undone can be healed once more
+            raise
         self._target.emit(LAB, StepEnded(fault.fault_id, "healed"))
 
     def _forget_nodes(self, names: Sequence[str], verbs: Sequence[str]) -> None:
@@ -208,10 +208,13 @@ class FaultTable:
             if fault.request.verb in verbs:
                 fault.targets = tuple(name for name in fault.targets if name not in names)
                 if not fault.targets:
-                    del self._faults[fault.fault_id]
-                    timer = self._timers.pop(fault.fault_id, None)
-                    if timer is not None:
-                        timer.cancel()
+                    self._forget(fault)
+
+    def _forget(self, fault: Fault) -> None:
+        self._faults.pop(fault.fault_id, None)
+        timer = self._timers.pop(fault.fault_id, None)
+        if timer is not None:
+            timer.cancel()
 
     def _heal_in_time(self, fault_id: str) -> None:
         if fault_id in self._faults:

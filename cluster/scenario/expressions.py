@@ -1,7 +1,7 @@
 """Conditions such as `isr(orders-0).size == 3`: their grammar, what they need to be told, and their value.
 
 Here: parsing into a function over what the trace has told so far. Not here: when a condition is evaluated
-(`watches` for checks, `triggers` for steps).
+(`watches` for checks, `schedule` for steps).
 
     expression := value [ OPERATOR value ]        OPERATOR: == != < <= > >= in
     value := NUMBER | none | NAME | $NAME[.SIDE] | FUNCTION(argument) | rate(value) | view(NODE).value,  then [.size]
