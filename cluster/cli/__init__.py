@@ -38,6 +38,7 @@ _COMMANDS = (
     "dump-log",
     "producer-perf-test",
     "consumer-perf-test",
+    "schema-registry",
 )
 _INTERRUPTED = 130
 _MODULES = {"break": "break_"}  # a keyword cannot be imported by name

@@ -33,9 +33,10 @@ class ProtobufSchema:
         self.text = text
         pool = DescriptorPool()
         files = _descriptors(text)
+        self._file = files.file[-1]
         for file in files.file:
             pool.Add(file)
-        self._messages = list(_messages(pool.FindFileByName(files.file[-1].name)))
+        self._messages = list(_messages(pool.FindFileByName(self._file.name)))
         if not self._messages:
             raise usage("The .proto file has no message.", "Write one: message Order { string id = 1; }")
         self._chosen = self._messages[0][1] if message is None else self._named(message)
@@ -69,6 +70,14 @@ class ProtobufSchema:
             raise ValueError(str(error)) from error
         value = MessageToDict(message, always_print_fields_with_no_presence=True)
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+    def descriptor(self) -> str:
+        """Return the file's descriptor in base64, which is what Confluent's Python client asks a registry for."""
+        return base64.b64encode(self._file.SerializeToString()).decode()
+
+    def messages(self) -> dict[str, Descriptor]:
+        """Return all messages by their full names."""
+        return {descriptor.full_name: descriptor for _, descriptor in self._messages}
 
     def _named(self, name: str) -> Descriptor:
         for _, descriptor in self._messages:

@@ -65,7 +65,7 @@ def make_encoder(chosen: Serialisation, subject: str) -> Encoder:
         return str.encode
     if chosen.schema_file is None and (chosen.format != "json" or chosen.registry):
         raise usage(f"The format {chosen.format} needs a schema.", "Name its file: --value-schema or --key-schema.")
-    schema = _load(chosen.format, _read(chosen.schema_file), chosen.message)
+    schema = load_schema(chosen.format, _read(chosen.schema_file), chosen.message)
     frame = b""
     if chosen.registry:
         schema_id = SchemaRegistry(chosen.registry).register(subject, _REGISTRY_KINDS[chosen.format], schema.text)
@@ -95,7 +95,7 @@ def make_decoder(chosen: Serialisation) -> Decoder | None:
         return _RegistryDecoder(chosen, SchemaRegistry(chosen.registry)).decode
     if chosen.schema_file is None and chosen.format != "json":
         raise usage(f"The format {chosen.format} needs a schema.", "Name its file, or a --schema-registry.")
-    schema = _load(chosen.format, _read(chosen.schema_file), chosen.message)
+    schema = load_schema(chosen.format, _read(chosen.schema_file), chosen.message)
 
     def decode(payload: bytes) -> bytes:
         return _decoded(schema, payload, chosen.format, framed=False)
@@ -120,7 +120,7 @@ class _RegistryDecoder:
         schema_id = _FRAME.unpack_from(content)[1]
         if schema_id not in self._schemas:
             text = self._registry.find(schema_id, _REGISTRY_KINDS[self._chosen.format])
-            self._schemas[schema_id] = _load(self._chosen.format, text, self._chosen.message)
+            self._schemas[schema_id] = load_schema(self._chosen.format, text, self._chosen.message)
         return _decoded(self._schemas[schema_id], content[_FRAME.size :], self._chosen.format, framed=True)
 
 
@@ -134,7 +134,8 @@ def _decoded(schema: Schema, payload: bytes, name: str, *, framed: bool) -> byte
         ) from error
 
 
-def _load(name: str, text: str | None, message: str | None) -> Schema:
+def load_schema(name: str, text: str | None, message: str | None) -> Schema:
+    """Return the schema of a format (but for strings), with its message if it is Protobuf. Raises LabError (usage)."""
     if name == "json":
         from cluster.console.json_format import JsonSchema
 

@@ -6,11 +6,18 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from google.protobuf.message_factory import GetMessageClass
 
+from cluster.cli.schema_registry import make_server
+from cluster.console.protobuf_format import ProtobufSchema
 from cluster.console.schema_registry import SchemaRegistry
+from cluster.console.schema_service import SchemaService
+from cluster.console.schema_store import SchemaStore
+from cluster.console.serialisation import Serialisation, make_decoder, make_encoder
 from cluster.lab import LabError
 
 pytestmark = pytest.mark.live
@@ -75,3 +82,39 @@ def test_what_goes_wrong_is_told_in_the_registrys_words(address: str) -> None:
         SchemaRegistry(f"http://{address}").find(8, "AVRO")
     with pytest.raises(LabError, match="No schema registry answers"):
         SchemaRegistry("http://127.0.0.1:1").find(1, "AVRO")
+
+
+def test_confluents_own_serialisers_work_unchanged(tmp_path: Path) -> None:
+    client_room = pytest.importorskip("confluent_kafka.schema_registry", reason="the client's extras are not installed")
+    avro = pytest.importorskip("confluent_kafka.schema_registry.avro", reason="the client's extras are not installed")
+    jsons = pytest.importorskip("confluent_kafka.schema_registry.json_schema")
+    serialization = pytest.importorskip("confluent_kafka.serialization")
+    protobuf = pytest.importorskip("confluent_kafka.schema_registry.protobuf")
+    with make_server(SchemaService(SchemaStore()), "127.0.0.1", 0) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        client = client_room.SchemaRegistryClient({"url": f"http://127.0.0.1:{server.server_address[1]}"})
+        place = serialization.SerializationContext("orders", serialization.MessageField.VALUE)
+        schema = '{"type": "record", "name": "R", "fields": [{"name": "id", "type": "int"}]}'
+        content = avro.AvroSerializer(client, schema)({"id": 7}, place)
+        assert content[:5] == b"\0\0\0\0\1"
+        assert avro.AvroDeserializer(client)(content, place) == {"id": 7}
+        key = serialization.SerializationContext("orders", serialization.MessageField.KEY)
+        json_schema = '{"title": "T", "type": "object", "properties": {"id": {"type": "integer"}}}'
+        content = jsons.JSONSerializer(json_schema, client)({"id": 7}, key)
+        assert jsons.JSONDeserializer(json_schema, schema_registry_client=client)(content, key) == {"id": 7}
+        other = serialization.SerializationContext("times", serialization.MessageField.VALUE)
+        proto = tmp_path / "m.proto"
+        proto.write_text('syntax = "proto3"; message M { int32 a = 1; message N { int32 b = 1; } }')
+        kind = GetMessageClass(ProtobufSchema(proto.read_text(), None).messages()["M.N"])
+        content = protobuf.ProtobufSerializer(kind, client)(kind(b=3), other)
+        read = protobuf.ProtobufDeserializer(kind, schema_registry_client=client)
+        assert read(content, other).b == 3
+        tool = Serialisation("protobuf", proto, "N", f"http://127.0.0.1:{server.server_address[1]}")
+        decode = make_decoder(tool)
+        assert decode is not None
+        assert decode(content) == b'{"b":3}'
+        assert read(make_encoder(tool, "tools-value")('{"b": 4}'), other).b == 4
+        assert client.get_subjects() == ["orders-key", "orders-value", "times-value", "tools-value"]
+        assert client.get_latest_version("orders-value").version == 1
+        assert client.test_compatibility("orders-value", client_room.Schema(schema, "AVRO"))
+        server.shutdown()
