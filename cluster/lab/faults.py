@@ -155,9 +155,13 @@ class FaultTable:
                 return link_faults.isolate(sides[0], everyone)
             case "partition":
                 return link_faults.partition(sides)
-            case "slow":
-                return link_faults.slow(sides[0], sides[1], request.latency_ms, request.jitter_ms, request.apis)
-        return link_faults.drop(sides[0], sides[1], request.rate, request.apis)
+        return link_faults.hamper(
+            link_faults.ways(sides[0], sides[1]),
+            latency_ms=request.latency_ms,
+            jitter_ms=request.jitter_ms,
+            drop_rate=request.rate if request.verb == "drop" else 0.0,
+            apis=request.apis,
+        )
 
     async def _break_nodes(self, fault: Fault) -> None:
         """Break one node after the other; those before a failure stay in the table."""

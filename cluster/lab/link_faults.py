@@ -28,27 +28,24 @@ def partition(sides: Sequence[Sequence[str]]) -> tuple[LinkRule, ...]:
     return _cut(pairs)
 
 
-def slow(
-    sources: Sequence[str], targets: Sequence[str], latency_ms: float, jitter_ms: float, apis: Sequence[str]
+def ways(sources: Sequence[str], targets: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Return every way from a source to a target; nobody has a link with itself."""
+    return tuple((source, target) for source in sources for target in targets if source != target)
+
+
+def hamper(
+    directions: Iterable[tuple[str, str]],
+    *,
+    latency_ms: float = 0.0,
+    jitter_ms: float = 0.0,
+    drop_rate: float = 0.0,
+    apis: Sequence[str] = (),
 ) -> tuple[LinkRule, ...]:
-    """Delay what the sources send to the targets."""
+    """Make what is sent some ways late, or lose a share of it. A way that is named twice is hampered once."""
     return tuple(
-        LinkRule(source, target, latency_ms=latency_ms, jitter_ms=jitter_ms, apis=tuple(apis))
-        for source, target in _directed(sources, targets)
+        LinkRule(source, target, latency_ms=latency_ms, jitter_ms=jitter_ms, drop_rate=drop_rate, apis=tuple(apis))
+        for source, target in dict.fromkeys(directions)
     )
-
-
-def drop(sources: Sequence[str], targets: Sequence[str], rate: float, apis: Sequence[str]) -> tuple[LinkRule, ...]:
-    """Lose a share of what the sources send to the targets; a rate of 1 cuts."""
-    if rate >= 1:
-        return tuple(LinkRule(one, other, cut=True, apis=tuple(apis)) for one, other in _directed(sources, targets))
-    return tuple(
-        LinkRule(source, target, drop_rate=rate, apis=tuple(apis)) for source, target in _directed(sources, targets)
-    )
-
-
-def _directed(sources: Sequence[str], targets: Sequence[str]) -> list[tuple[str, str]]:
-    return [(source, target) for source in sources for target in targets if source != target]
 
 
 def _cut(pairs: Iterable[tuple[str, str]]) -> tuple[LinkRule, ...]:

@@ -15,7 +15,8 @@ class LinkRule:
 
     `apis` names RPC methods (`Fetch`, `Deliver`, `BrokerHeartbeat`, ...); empty means all traffic. A cut link keeps
     what is sent, as TCP does, and delivers it soon after the heal unless the connection was given up before.
-    `drop_rate` is the chance that a message is lost: a retransmission's delay on a stream.
+    `drop_rate` is the chance that a message is lost: a retransmission's delay on a stream. One that loses everything
+    is a cut.
     """
 
     source: str
@@ -45,7 +46,7 @@ PASS = LinkVerdict()
 
 
 def judge(rules: Iterable[LinkRule], source: str, target: str, api: str | None) -> LinkVerdict:
-    """Add the matching rules up: any cut cuts, latencies add, independent losses combine."""
+    """Add the matching rules up: a cut or a certain loss cuts, latencies add, independent losses combine."""
     matching = [rule for rule in rules if rule.matches(source, target, api)]
     if not matching:
         return PASS
@@ -53,7 +54,7 @@ def judge(rules: Iterable[LinkRule], source: str, target: str, api: str | None) 
     for rule in matching:
         kept *= 1.0 - rule.drop_rate
     return LinkVerdict(
-        cut=any(rule.cut for rule in matching),
+        cut=any(rule.cut or rule.drop_rate >= 1 for rule in matching),
         latency_ms=sum(rule.latency_ms for rule in matching),
         jitter_ms=sum(rule.jitter_ms for rule in matching),
         drop_rate=1.0 - kept,

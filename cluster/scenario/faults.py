@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cluster.base.trace import StepEnded
-from cluster.lab import LAB, Target
+from cluster.lab import LAB, Target, link_faults
 from cluster.runtime.links import LinkRule
 from cluster.scenario.plan import LinkAction
 
@@ -90,40 +90,23 @@ class FaultTable:
     async def partition(self, step: str, sides: Mapping[str, tuple[str, ...]]) -> None:
         """Cut the links between names that share no side; overlapping sides make a bridge."""
         placed = tuple(name for name in self._everyone if any(name in members for members in sides.values()))
-        rules = [
-            LinkRule(source, target, cut=True)
-            for source in placed
-            for target in placed
-            if source != target and not any(source in side and target in side for side in sides.values())
-        ]
-        await self._rule(step, "partition", placed, rules)
+        await self._rule(step, "partition", placed, link_faults.partition(list(sides.values())))
 
     async def isolate(self, step: str, targets: tuple[str, ...]) -> None:
         """Cut each target off from everybody, one another included."""
-        rules = [
-            LinkRule(source, target, cut=True)
-            for source in self._everyone
-            for target in self._everyone
-            if source != target and (source in targets or target in targets)
-        ]
-        await self._rule(step, "isolate", targets, rules)
+        await self._rule(step, "isolate", targets, link_faults.isolate(targets, self._everyone))
 
     async def hamper(self, step: str, action: LinkAction, sources: tuple[str, ...], targets: tuple[str, ...]) -> None:
         """Make messages from sources to targets late or lost."""
-        pairs = [(source, target) for source in sources for target in targets if source != target]
-        forward = pairs if action.direction in ("forward", "both") else []
-        backward = [(target, source) for source, target in pairs] if action.direction != "forward" else []
-        rules = [
-            LinkRule(
-                source,
-                target,
-                latency_ms=action.latency_us / 1000,
-                jitter_ms=action.jitter_us / 1000,
-                drop_rate=action.drop_rate,
-                apis=action.apis,
-            )
-            for source, target in (*forward, *backward)
-        ]
+        forward = link_faults.ways(sources, targets) if action.direction in ("forward", "both") else ()
+        backward = link_faults.ways(targets, sources) if action.direction in ("backward", "both") else ()
+        rules = link_faults.hamper(
+            (*forward, *backward),
+            latency_ms=action.latency_us / 1000,
+            jitter_ms=action.jitter_us / 1000,
+            drop_rate=action.drop_rate,
+            apis=action.apis,
+        )
         await self._rule(step, action.verb, (*sources, *targets), rules)
 
     async def _rule(self, step: str, verb: str, targets: tuple[str, ...], rules: Sequence[LinkRule]) -> None:
