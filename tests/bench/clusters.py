@@ -28,6 +28,8 @@ class Peer:
 
     name: str
     bootstrap: str
+    node_pids: tuple[int, ...] = ()
+    """Its processes; none for the mock, which is part of this one."""
 
 
 @contextmanager
@@ -39,7 +41,8 @@ def fencepost_cluster() -> Iterator[Peer]:
         up = [FENCEPOST, "up", "-n", "3", "--combined", "-d", "--json", "--port", "0", "--data-dir", directory, *where]
         started = subprocess.run(up, capture_output=True, text=True, check=True)
         try:
-            yield Peer("fencepost", json.loads(started.stdout)["bootstrap"])
+            status = json.loads(started.stdout)
+            yield Peer("fencepost", status["bootstrap"], tuple(node["pid"] for node in status["nodes"]))
         finally:
             subprocess.run([FENCEPOST, "down", *where], capture_output=True, check=True)
 

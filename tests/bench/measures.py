@@ -1,4 +1,4 @@
-"""What is measured: produce throughput, produce latency, consume throughput.
+"""What is measured: produce throughput, produce latency, consume throughput, and what it costs the nodes.
 
 Idempotence is off: librdkafka's idempotent producer sends batches of five or more messages one at a time and
 spins meanwhile, so that it would measure itself. `fetch.queue.backoff.ms` is 5, because its default of a second
@@ -7,8 +7,10 @@ stalls a fast consumer.
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
@@ -82,6 +84,15 @@ def produce_latency_ms(peer: Peer, topic: str, acks: str, records: int) -> list[
             raise DeliveryFailed(f"{topic}: a single record was not acknowledged in 30 s")
         times.append((time.perf_counter() - begun) * 1000)
     return sorted(times[50:])
+
+
+def node_seconds(peer: Peer) -> float:
+    """Return the processor seconds, user and system, that the cluster's nodes have used so far."""
+    ticks = 0
+    for pid in peer.node_pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def consume_megabytes_per_second(peer: Peer, topic: str, record_bytes: int, records: int, rounds: int) -> float:
