@@ -16,6 +16,7 @@ from cluster.base.ids import NodeId
 from cluster.base.limits import RPC_MESSAGE_SIZE_BYTES_MAX
 from cluster.lab.errors import USAGE, LabError
 from cluster.lab.target import NodeAddress, TopicSpec
+from cluster.lab.topic_calls import create_topics_request, raise_unless_passing
 from cluster.rpc import controller_pb2, controller_pb2_grpc, inspect_pb2, inspect_pb2_grpc, lab_pb2, lab_pb2_grpc
 from cluster.runtime.links import LinkRule
 from cluster.runtime.live.lab_service import rule_to_message
@@ -31,9 +32,6 @@ _OPTIONS = (
 _CALL_S = 2.0
 _RULES_S = 10.0  # a node that has just been started answers when it listens
 _CONTROLLER_RETRY_S = 0.03
-
-# What a controller may answer while another takes over: the call is sent again.
-_PASSING = (ErrorCode.NOT_CONTROLLER, ErrorCode.REQUEST_TIMED_OUT, ErrorCode.NETWORK_EXCEPTION)
 
 
 class NodeCalls:
@@ -73,18 +71,7 @@ class NodeCalls:
 
     async def create_topics(self, names: Sequence[str], topics: Sequence[TopicSpec], timeout_s: float) -> None:
         """Have the active controller create topics. Raises LabError when it refuses or nobody is active."""
-        wanted = [
-            controller_pb2.NewTopic(
-                name=topic.name,
-                partitions=topic.partitions,
-                replication_factor=topic.replication_factor,
-                configs=[
-                    controller_pb2.ConfigEntry(name=config, value=value) for config, value in topic.configs.items()
-                ],
-            )
-            for topic in topics
-        ]
-        request = controller_pb2.CreateTopicsRequest(topics=wanted)
+        request = create_topics_request(topics)
 
         async def create(stub: controller_pb2_grpc.ControllerAsyncStub) -> controller_pb2.CreateTopicsReply:
             return await stub.CreateTopics(request, timeout=_CALL_S)
@@ -126,9 +113,7 @@ class NodeCalls:
                     continue
                 if reply.status.error_code == ErrorCode.NONE:
                     return reply
-                error = ErrorCode(reply.status.error_code)
-                if error not in _PASSING:
-                    raise LabError(f"The controller refuses: {error.name} {reply.status.error_message}.", "")
+                raise_unless_passing(reply.status)
             await asyncio.sleep(_CONTROLLER_RETRY_S)
         cause = f"No controller was active within {timeout_s:g} s."
         raise LabError(cause, "Heal what keeps a majority of the controllers apart: `fencepost faults`.")

@@ -18,6 +18,7 @@ from cluster.base.trace import NodeFaulted, NodeReady, NodeStarted, PartitionMet
 from cluster.lab.errors import LabError
 from cluster.lab.stored_batches import read_batches
 from cluster.lab.target import LAB, ClusterSpec, NodeAddress, StoredBatch, TopicSpec, layout
+from cluster.lab.topic_calls import create_topics_request, raise_unless_passing
 from cluster.node.config import NodeConfig
 from cluster.node.world import World
 from cluster.rpc import controller_pb2
@@ -296,7 +297,7 @@ class SimTarget:
 
     async def _create_topics(self, topics: Sequence[TopicSpec]) -> None:
         """Ask one controller after the other until the active one answers. Raises LabError when it refuses."""
-        request = controller_pb2.CreateTopicsRequest(topics=[_new_topic(topic) for topic in topics])
+        request = create_topics_request(topics)
         lab = self._simulation.machine(LAB).process
         assert lab is not None
         world = self._simulation.world(lab)
@@ -310,14 +311,8 @@ class SimTarget:
                 if reply.status.error_code == ErrorCode.NONE:
                     _raise_refusals(reply.topics)
                     return
+                raise_unless_passing(reply.status)
             await asyncio.sleep(_RETRY_S)
-
-
-def _new_topic(topic: TopicSpec) -> controller_pb2.NewTopic:
-    configs = [controller_pb2.ConfigEntry(name=name, value=value) for name, value in topic.configs.items()]
-    return controller_pb2.NewTopic(
-        name=topic.name, partitions=topic.partitions, replication_factor=topic.replication_factor, configs=configs
-    )
 
 
 def _raise_refusals(results: Sequence[controller_pb2.TopicResult]) -> None:
