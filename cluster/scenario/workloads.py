@@ -1,7 +1,7 @@
 """Workloads: unmodified aiokafka clients that write and read while the cluster is broken.
 
 Here: producers with values that are unique in a run (`p1-000123`), consumers, and what each was told, as trace events.
-Consumers assign partitions themselves until there are consumer groups. Not here: the reading back (`read_back`).
+Consumers assign partitions to themselves, as members of no group. Not here: the reading back (`read_back`).
 
 Three outcomes. **Acked**: the producer was given an offset (or, under acks=0, was not told otherwise). **Failed**: the
 record never left the client, or the broker refused it for what it is. **Unknown**: everything else; a produce that
