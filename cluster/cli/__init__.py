@@ -40,6 +40,7 @@ _COMMANDS = (
     "consumer-perf-test",
     "schema-registry",
 )
+_COULD_NOT_START = 4
 _INTERRUPTED = 130
 _MODULES = {"break": "break_"}  # a keyword cannot be imported by name
 
@@ -97,6 +98,9 @@ def _run(arguments: list[str]) -> int:
         return error.exit_code
     except BrokenPipeError:  # the reader of a pipe went away, such as `fencepost logs | head`
         return 0
+    except OSError as error:  # a disk or a network that refuses is no bug of ours
+        typer.echo(f"fencepost: {error.strerror or error}: {error.filename or 'this machine refuses'}.", err=True)
+        return _COULD_NOT_START
     return 0
 
 

@@ -27,10 +27,10 @@ class DataDirectory:
         self.path = path
         try:
             path.mkdir(parents=True, exist_ok=True)
+            self._refuse_strangers()
             self._lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            cause = f"{path} cannot be used as a data directory: {error.strerror}."
-            raise LabError(cause, "Choose another with --data-dir.") from error
+            raise self._unusable(error) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -39,6 +39,9 @@ class DataDirectory:
             raise LabError(cause, "Stop that with `fencepost down`, or choose --name or --data-dir.") from None
         try:
             self.cluster_id = self._identity(spec)
+        except OSError as error:
+            self.close()
+            raise self._unusable(error) from error
         except LabError:
             self.close()
             raise
@@ -51,16 +54,26 @@ class DataDirectory:
         """Let others use the directory."""
         os.close(self._lock)
 
+    def _refuse_strangers(self) -> None:
+        strangers = sorted(entry.name for entry in self.path.iterdir() if entry.name != _LOCK)
+        if strangers and _FILE not in strangers:
+            cause = f"{self.path} holds something that is no Fencepost cluster: {', '.join(strangers[:5])}."
+            raise LabError(cause, "Choose an empty directory with --data-dir.")
+
+    def _unusable(self, error: OSError) -> LabError:
+        cause = f"{self.path} cannot be used as a data directory: {error.strerror}."
+        return LabError(cause, "Choose another with --data-dir.")
+
     def _identity(self, spec: ClusterSpec) -> str:
         file = self.path / _FILE
         shape = _shape(spec)
         if not file.exists():
-            strangers = sorted(entry.name for entry in self.path.iterdir() if entry.name != _LOCK)
-            if strangers:
-                cause = f"{self.path} holds something that is no Fencepost cluster: {', '.join(strangers[:5])}."
-                raise LabError(cause, "Choose an empty directory with --data-dir.")
             cluster_id = new_cluster_id()
-            file.write_text(json.dumps({"cluster_id": cluster_id, **shape}, indent=2) + "\n")
+            try:
+                file.write_text(json.dumps({"cluster_id": cluster_id, **shape}, indent=2) + "\n")
+            except OSError:
+                file.unlink(missing_ok=True)  # or the next start would find it damaged
+                raise
             return cluster_id
         try:
             found: dict[str, Any] = json.loads(file.read_text())

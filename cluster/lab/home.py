@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from cluster.lab.errors import USAGE, LabError
@@ -25,6 +26,22 @@ def cluster_home(name: str) -> Path:
     if not _NAME.fullmatch(name):
         raise LabError(f"{name!r} is not a name for a cluster.", "Use letters, digits, dots, dashes.", USAGE)
     return home() / name
+
+
+def make_cluster_home(name: str) -> None:
+    """Make the directory of one cluster. Raises LabError where none can be made."""
+    directory = cluster_home(name)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        cause = f"{directory} cannot be made: {error.strerror}."
+        raise LabError(cause, "Say with FENCEPOST_HOME where clusters may be kept.") from error
+
+
+def forget_empty_home(name: str) -> None:
+    """Remove the directory of a cluster that never was; one that holds anything stays."""
+    with suppress(OSError):
+        cluster_home(name).rmdir()
 
 
 def cluster_names() -> list[str]:

@@ -64,17 +64,13 @@ class LocalTarget:
         node: str = NODE,
     ) -> None:
         spec.check()
+        addresses = assign_addresses(spec, host, kafka_port)  # before anything is written
         self._scratch = None if directory else Path(tempfile.mkdtemp(prefix="fencepost-"))
         self._data = DataDirectory(directory or self._scratch or Path(), spec)
         self.spec = spec
         self.node_names: tuple[str, ...] = spec.node_names
         self.node_ids: Mapping[str, NodeId] = spec.node_ids
         self.cluster_id = self._data.cluster_id
-        try:
-            addresses = assign_addresses(spec, host, kafka_port)
-        except LabError:
-            self._data.close()
-            raise
         self.addresses = addresses
         self.bootstrap = bootstrap_servers(spec, addresses)
         self._configs = {config.name: config for config in layout(spec, addresses, self.cluster_id)}

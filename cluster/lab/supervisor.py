@@ -20,7 +20,7 @@ from typing import Any
 from cluster.lab.control import is_running, reachable_socket
 from cluster.lab.errors import USAGE, LabError
 from cluster.lab.faults import BreakRequest, Fault, FaultTable
-from cluster.lab.home import SOCKET_FILE, cluster_home
+from cluster.lab.home import SOCKET_FILE, cluster_home, forget_empty_home, make_cluster_home
 from cluster.lab.local_target import LocalTarget
 from cluster.lab.observation import Observation
 from cluster.lab.target import ClusterSpec, TopicSpec, check_topic
@@ -48,11 +48,15 @@ class Supervisor:
         self._directory = cluster_home(name)
         if is_running(name):
             raise LabError(f"A cluster called {name} is running.", "End it with `fencepost down`, or choose --name.")
-        self._directory.mkdir(parents=True, exist_ok=True)
+        make_cluster_home(name)
         directory = data_directory or self._directory / "data"
         self._data_path = directory
-        self._target = LocalTarget(spec, directory=directory, kafka_port=kafka_port, trace=trace, zygote=zygote)
-        self._target.on_crash = on_crash
+        try:
+            self._target = LocalTarget(spec, directory=directory, kafka_port=kafka_port, trace=trace, zygote=zygote)
+        except LabError:
+            forget_empty_home(name)
+            raise
+        self._on_crash = on_crash
         self._faults = FaultTable(self._target)
         self._stopping = asyncio.Event()
         self._stopped_in_order = asyncio.Event()
@@ -73,7 +77,9 @@ class Supervisor:
             await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
             if not starting.done():
                 return False
-            on_ready(starting.result())
+            ready = starting.result()
+            self._target.on_crash = self._on_crash  # until now a crash was a failed start
+            on_ready(ready)
             await asyncio.wait((stopping, lost), return_when=asyncio.FIRST_COMPLETED)
             if lost.done():
                 raise LabError("The nodes' parent process died, and all nodes with it.", "Start again: fencepost up.")

@@ -115,11 +115,14 @@ def check_topic(topic: TopicSpec, broker_count: int) -> None:
     if topic.replication_factor > broker_count:
         cause = f"{topic.name} wants {topic.replication_factor} replicas, and there are {broker_count} brokers."
         raise LabError(cause, "Start more brokers with -n, or lower the replication factor.", USAGE)
+    from cluster.controller import check_topic_name  # here, because a start without topics need not load it
+
     try:
+        check_topic_name(topic.name)
         for name, value in topic.configs.items():
             check_config(TOPIC_DEFINITIONS, name, value)
     except KafkaError as error:
-        raise LabError(f"{topic.name}: {error.message}.", "Use Kafka's topic configs.", USAGE) from None
+        raise LabError(f"{topic.name}: {error.message}.", "Use Kafka's topic names and configs.", USAGE) from None
 
 
 def numbered_cluster(broker_count: int, controller_count: int, *, combined: bool = False) -> ClusterSpec:
