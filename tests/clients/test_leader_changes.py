@@ -41,10 +41,17 @@ def written(cluster: ThreeBrokers, partition: TopicPartition) -> list[bytes]:
     return [value.encode() for batch in batches for value in batch.values]
 
 
+def runs_ahead(now: Observation, name: str, partition: TopicPartition) -> bool:
+    state = replica_states(now, partition)[name]
+    return state.role == "leader" and state.log_end_offset > state.high_watermark
+
+
 def kill_the_leader_while_writing(cluster: ThreeBrokers, writer: SteadyWriter, partition: TopicPartition) -> None:
     with writer:
         write_some(cluster, partition)
         victim = cluster.leader(partition)
+        cluster.slow_down_fetches_from(victim)
+        cluster.until("only the leader has the last records", lambda now: runs_ahead(now, victim, partition))
         cluster.kill(victim)
         cluster.new_leader(partition, victim)
         write_some(cluster, partition)
@@ -131,11 +138,6 @@ def test_a_leader_that_is_cut_off_acknowledges_nothing_and_gives_up_what_it_took
     found = written(cluster, partition)
     assert [value for value in found if not value.startswith(b"other")] == writer.sent
     assert [value for value in found if value.startswith(b"other")] == [record.value for record in others]
-
-
-def runs_ahead(now: Observation, name: str, partition: TopicPartition) -> bool:
-    state = replica_states(now, partition)[name]
-    return state.role == "leader" and state.log_end_offset > state.high_watermark
 
 
 def test_two_leaders_in_a_row_are_killed_under_one_idempotent_producer(cluster: ThreeBrokers) -> None:

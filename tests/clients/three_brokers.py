@@ -32,6 +32,7 @@ SOON_S = 20.0
 PROPERTIES = {"min.insync.replicas": "2", "default.replication.factor": "3", "num.partitions": "2"}
 _LOOK_AGAIN_S = 0.02
 _LINES_SHOWN = 25
+_LINKS = "links"  # what is broken about them, which is one thing at a time
 _WATCHED = ("one-leader-per-epoch", "one-active-controller-per-epoch", "high-watermark-monotonic-per-epoch")
 
 
@@ -139,7 +140,13 @@ class ThreeBrokers:
         others = [other for other in self.target.node_names if other != name]
         rules = [LinkRule(name, other, cut=True) for other in others]
         rules += [LinkRule(other, name, cut=True) for other in others]
-        self._do(self.target.set_link_rule("isolated", rules))
+        self._do(self.target.set_link_rule(_LINKS, rules))
+
+    def slow_down_fetches_from(self, name: str) -> None:
+        """Let what this broker takes in reach the others late, so that it has something that nobody else has."""
+        others = [other for other in self.target.node_names if other != name]
+        rules = [LinkRule(other, name, latency_ms=100, apis=("Fetch",)) for other in others]
+        self._do(self.target.set_link_rule(_LINKS, rules))
 
     def mend(self) -> None:
         """Undo all that was done to brokers; return when all are in service and every ISR is full."""
@@ -163,7 +170,7 @@ class ThreeBrokers:
         self._loop.close()
 
     async def _mend(self) -> None:
-        await self.target.clear_link_rule("isolated")
+        await self.target.clear_link_rule(_LINKS)
         for name in list(self.target.paused):
             await self.target.resume(name)
         for name in self.target.node_names:
