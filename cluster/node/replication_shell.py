@@ -55,9 +55,14 @@ class ReplicationShell:
         self._failed: asyncio.Future[None] | None = None
         self._reconciling: asyncio.Handle | None = None
         replicas.on_role_change = self._reconcile_soon
+        replicas.on_disk_failure = self._fail
 
     async def run(self) -> None:
-        """Keep everything going until cancelled. A bug in any part ends all of it, with that part's exception."""
+        """Keep everything going until cancelled. A bug in any part ends all of it, with that part's exception.
+
+        So does a disk that fails, as in Kafka when the only log directory has failed: a broker that went on would
+        keep leading in everybody's eyes what it can no longer write. Raises DiskError or KafkaError then.
+        """
         self._failed = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -65,7 +70,7 @@ class ReplicationShell:
                 tasks.create_task(self._flusher.run())
                 tasks.create_task(self._checkpoint())
                 tasks.create_task(self._enforce_retention())
-                tasks.create_task(self._watch_fetchers(self._failed))
+                tasks.create_task(self._await_failure(self._failed))
         finally:
             self._failed = None
             for _, task in self._fetchers.values():
@@ -171,8 +176,11 @@ class ReplicationShell:
         if error is None:
             return
         _logger.error("%s ended by a bug", task.get_name(), exc_info=error)
+        self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
         if self._failed is not None and not self._failed.done():
             self._failed.set_exception(error)
 
-    async def _watch_fetchers(self, failed: asyncio.Future[None]) -> None:
+    async def _await_failure(self, failed: asyncio.Future[None]) -> None:
         await failed

@@ -26,5 +26,5 @@ class PartitionHost(Protocol):
     def isr_change_wanted(self, topic_partition: TopicPartition) -> None:
         """The partition has a proposal for the controller in `pending_isr_change`."""
 
-    def disk_failed(self, topic_partition: TopicPartition) -> None:
+    def disk_failed(self, topic_partition: TopicPartition, error: Exception) -> None:
         """Take the partition offline: its disk does not do what it is asked."""

@@ -185,10 +185,10 @@ class Replica:
             del self._streams[follower]
 
     def disk_failed(self, error: Exception) -> None:
-        """Take this replica offline and tell the broker: one partition's disk does not end the process."""
+        """Take this replica offline and tell the broker."""
         if self.is_online:  # one that is gone may have a successor of the same name
             _logger.error("%s goes offline, its disk failed: %s", self.topic_partition, error)
-            self._host.disk_failed(self.topic_partition)
+            self._host.disk_failed(self.topic_partition, error)
 
     def _set_high_watermark(self, high_watermark: int) -> None:
         assert high_watermark <= self.log.log_end_offset, "nobody claims more than he holds"

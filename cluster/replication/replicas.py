@@ -28,6 +28,7 @@ class Replicas:
 
     `on_isr_change` is called when a partition has a proposal for the controller, `on_role_change` when one has
     another leader, another epoch, or is gone; both may be called many times in a row and should only take note.
+    `on_disk_failure` is called when a log could not be read or written.
     """
 
     def __init__(self, node_id: NodeId, disk: Disk, configs: Configs, tracer: Tracer) -> None:
@@ -38,6 +39,7 @@ class Replicas:
         self.image = MetadataImage.empty("")
         self.on_isr_change: Callable[[], None] = _nothing
         self.on_role_change: Callable[[], None] = _nothing
+        self.on_disk_failure: Callable[[Exception], None] = _ignored
         self._disk = disk
         self._configs = configs
         self._partitions: dict[TopicPartition, Partition] = {}
@@ -132,6 +134,7 @@ class Replicas:
         except DiskError as error:
             _logger.error("%s is offline, its log cannot be opened: %s", directory, error)
             self._failed[topic_partition] = topic_id
+            self.on_disk_failure(error)
             return None
         high_watermark = self._high_watermarks.get(topic_partition, 0)
         partition = Partition(self, topic_partition, topic_id, log=log, configs=configs, high_watermark=high_watermark)
@@ -184,11 +187,12 @@ class Replicas:
         self._isr_changes[topic_partition] = self._partitions[topic_partition]
         self.on_isr_change()
 
-    def disk_failed(self, topic_partition: TopicPartition) -> None:
-        """Take one partition offline; the others go on."""
+    def disk_failed(self, topic_partition: TopicPartition, error: Exception) -> None:
+        """Take one partition offline, and say so: others lie on the same disk."""
         failed = self._partitions[topic_partition]
         failed.go_offline(ErrorCode.KAFKA_STORAGE_ERROR)
         self._role_changed(failed)
+        self.on_disk_failure(error)
 
     # --- for the shell ----------------------------------------------------------------------------
 
@@ -257,3 +261,7 @@ class Replicas:
 
 def _nothing() -> None:
     """Nobody has asked to be told yet."""
+
+
+def _ignored(error: Exception) -> None:
+    """Nobody has asked to be told of failures either: the partition is offline, the others go on."""

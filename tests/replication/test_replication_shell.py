@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+import pytest
 from shell_cluster import LAG_MS, Broker, ShellCluster, simulate
 
 from cluster.base.errors import ErrorCode
 from cluster.base.ids import TopicPartition
 from cluster.metadata import MetadataImage, delta_between
 from cluster.replication import PartitionRole
+from cluster.runtime.sim import SimProcessFailed
 
 
 async def elapsed_ms(lab: ShellCluster, leader: int, value: str, topic: str = "orders") -> float:
@@ -153,6 +155,18 @@ def test_a_restarted_broker_does_not_live_through_its_history_again() -> None:
         assert roles == [None, PartitionRole.FOLLOWER]
 
     simulate(test)
+
+
+def test_a_broker_whose_disk_is_full_ends_and_does_not_linger_as_a_leader_that_cannot_write() -> None:
+    async def test(lab: ShellCluster) -> None:
+        await lab.produce(1, "a")
+        lab.simulation.machine("b1").disk.capacity_bytes = 0
+        await lab.produce(1, "b")
+        await asyncio.sleep(1)
+
+    with pytest.raises(SimProcessFailed, match="b1 ended with") as ended:
+        simulate(test, 1)
+    assert "No space left" in str(ended.value)
 
 
 def test_one_seed_gives_one_run() -> None:
