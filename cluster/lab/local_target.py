@@ -35,6 +35,7 @@ from cluster.runtime.live.zygote_start import NODE, StartedZygote, start_zygote
 START_S = 30.0
 """How long a cluster may take until it accepts acks=all."""
 
+_CONTROLLER_S = 15.0  # longer than any election takes: without a controller by then there is no quorum
 _POLL_S = 0.015
 _STOP_S = 20.0  # a controlled shutdown that takes longer is ended by force
 _STOP_ALL_S = 5.0
@@ -178,7 +179,7 @@ class LocalTarget:
 
     async def create_topics(self, topics: Sequence[TopicSpec]) -> None:
         """Create topics; return when every broker knows them and every ISR is full. Raises LabError."""
-        await self._calls.create_topics(self.node_names, topics, START_S)
+        await self._calls.create_topics(self.node_names, topics, _CONTROLLER_S)
         names = [topic.name for topic in topics]
         await self._until(lambda observation: unready_partitions(observation, names))
 
@@ -197,7 +198,7 @@ class LocalTarget:
 
     async def delete_topics(self, topics: Sequence[str]) -> None:
         """Delete topics. Raises LabError."""
-        await self._calls.delete_topics(self.node_names, topics, START_S)
+        await self._calls.delete_topics(self.node_names, topics, _CONTROLLER_S)
 
     async def _until(self, unready: Callable[[Observation], list[str]]) -> None:
         while unready(await self.observe()):

@@ -223,7 +223,10 @@ class Supervisor:
         return {"topic": request["topic"]}
 
     async def _topic_describe(self, _request: dict[str, Any]) -> list[dict[str, Any]]:
-        return describe_topics(await self._target.observe())
+        observation = await self._target.observe()
+        if not observation.replies:
+            raise LabError("No node answers that could be asked.", "`fencepost ps` and `fencepost faults` show why.")
+        return describe_topics(observation)
 
 
 def describe_topics(observation: Observation) -> list[dict[str, Any]]:

@@ -66,6 +66,16 @@ def test_a_fault_with_a_time_heals_by_itself(shell: Shell) -> None:
     eventually(lambda: len(shell.partition("orders")["isr"]) == 3)
 
 
+def test_a_cluster_of_which_nobody_is_left_does_not_deny_its_topics(shell: Shell) -> None:
+    shell.ask("break", "kill", "brokers")
+    run = shell.run("topic", "describe", "orders")
+    assert run.returncode != 0
+    assert "No node answers" in run.stderr
+    shell.ask("heal", "all")
+    eventually(lambda: shell.run("topic", "describe", "orders").returncode == 0)
+    eventually(lambda: len(shell.partition("orders")["isr"]) == 3)
+
+
 def test_topics_come_and_go(shell: Shell) -> None:
     assert shell.ask("topic", "create", "events:2", "--config", "min.insync.replicas=1")["replication_factor"] == 3
     refused = shell.run("topic", "create", "events:2")
