@@ -153,6 +153,9 @@ class KafkaError(Exception):
     """A request cannot be served: the code is the answer, the message is for people."""
 
     def __init__(self, code: ErrorCode, message: str = "") -> None:
-        super().__init__(f"{code.name}: {message}" if message else code.name)
+        super().__init__(code, message)  # as given, so that it can be pickled
         self.code = code
         self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.code.name}: {self.message}" if self.message else self.code.name

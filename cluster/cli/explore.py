@@ -133,6 +133,7 @@ def _results(command: Sequence[str], document: Document, seeds: range, jobs: int
 
 def try_seed(command: Sequence[str], document: Document, seed: int, *, always_tell: bool = False) -> Explored:
     """Run one seed; what the simulation itself raises (a dead node, a deadlock) is a finding like any other."""
+    from cluster.lab import LabError
     from cluster.report import terminal_text
     from cluster.runtime.sim import SimulationError
     from cluster.scenario import explored, run_in_simulation
@@ -142,7 +143,7 @@ def try_seed(command: Sequence[str], document: Document, seed: int, *, always_te
     began_s = time.perf_counter()
     try:
         result = run_in_simulation(explored(document, seed), seed, replay).result
-    except (SimulationError, AssertionError) as error:
+    except (SimulationError, AssertionError, LabError) as error:
         wall_s = time.perf_counter() - began_s
         text = f"CRASHED  seed {seed}  {type(error).__name__}: {error}\n  replay: {replay}"
         return Explored(seed, "crashed", text, 0.0, wall_s, None)

@@ -14,7 +14,10 @@ class LabError(Exception):
     """A request that the lab cannot serve. `cause` says what is wrong, `remedy` what to do about it."""
 
     def __init__(self, cause: str, remedy: str, exit_code: int = COULD_NOT_START) -> None:
-        super().__init__(f"{cause}\n{remedy}")
+        super().__init__(cause, remedy, exit_code)  # as given, so that it can be pickled
         self.cause = cause
         self.remedy = remedy
         self.exit_code = exit_code
+
+    def __str__(self) -> str:
+        return f"{self.cause}\n{self.remedy}"

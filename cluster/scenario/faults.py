@@ -6,6 +6,7 @@ means (`cluster.lab.selectors`).
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -38,6 +39,7 @@ class FaultTable:
         self._everyone = (*target.node_names, *clients)
         self._faults: dict[str, Fault] = {}
         self._states = dict.fromkeys(target.node_names, "running")
+        self._turns = {name: asyncio.Lock() for name in target.node_names}
 
     @property
     def active(self) -> tuple[Fault, ...]:
@@ -54,11 +56,17 @@ class FaultTable:
             self._mended(verb, targets)
 
     async def _do_to_node(self, verb: str, name: str) -> None:
+        """Do one thing to a node. A stop takes time: what another step wants of the node meanwhile comes after it."""
+        async with self._turns[name]:
+            if verb == "restart":
+                await self._change("stop", name)
+                await self._change("start", name)
+            else:
+                await self._change(verb, name)
+
+    async def _change(self, verb: str, name: str) -> None:
         state = self._states[name]
-        if verb == "restart":
-            await self._do_to_node("stop", name)
-            await self._do_to_node("start", name)
-        elif verb in DOWN and state not in DOWN:
+        if verb in DOWN and state not in DOWN:
             if verb == "stop" and state == "pause":
                 await self._target.resume(name)  # a frozen process cannot stop in good order
             does = {"kill": self._target.kill, "stop": self._target.stop, "power-off": self._target.power_off}

@@ -1,0 +1,50 @@
+"""Two steps may want the same node at once: what one has begun is finished before the other begins."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+
+from scripted_target import ScriptedTarget
+
+from cluster.base.errors import ErrorCode, KafkaError
+from cluster.lab import LabError, numbered_cluster
+from cluster.scenario.faults import FaultTable
+
+
+class SlowlyStopping(ScriptedTarget):
+    """A target whose nodes take their time, and refuse to start before they have stopped."""
+
+    def __init__(self) -> None:
+        super().__init__(numbered_cluster(3, 3), lambda: 0)
+        self.stopping: dict[str, None] = {}
+
+    async def stop(self, name: str) -> None:
+        self.stopping[name] = None
+        for _ in range(5):
+            await asyncio.sleep(0)
+        del self.stopping[name]
+        await super().stop(name)
+
+    async def start_node(self, name: str) -> None:
+        if name in self.stopping:
+            raise LabError(f"{name} is running.", "Stop it first.")
+        await super().start_node(name)
+
+
+def test_a_node_that_is_restarted_twice_at_once_is_restarted_twice_in_turn() -> None:
+    target = SlowlyStopping()
+    faults = FaultTable(target, ())
+
+    async def overlap() -> None:
+        await asyncio.gather(*(faults.do_to_nodes(step, "restart", ("b1",)) for step in ("one", "other")))
+
+    asyncio.run(overlap())
+    assert [verb for _, verb, _ in target.done] == ["stop", "start_node", "stop", "start_node"]
+
+
+def test_errors_survive_the_way_back_from_a_worker_process() -> None:
+    refusal = pickle.loads(pickle.dumps(LabError("cause", "remedy", 2)))
+    assert (refusal.cause, refusal.remedy, refusal.exit_code, str(refusal)) == ("cause", "remedy", 2, "cause\nremedy")
+    answer = pickle.loads(pickle.dumps(KafkaError(ErrorCode.NOT_CONTROLLER, "moved")))
+    assert (answer.code, answer.message, str(answer)) == (ErrorCode.NOT_CONTROLLER, "moved", "NOT_CONTROLLER: moved")
