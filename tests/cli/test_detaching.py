@@ -72,7 +72,7 @@ def test_an_interrupted_start_leaves_nothing_behind(tmp_path: Path, number: sign
         shell.run("down")
     else:
         assert up.returncode in (130, -number), complained
-        assert (said, b"Traceback" in complained) == (b"", False)
+        assert (said, b"Traceback" in complained) == (b"", False), complained.decode()
     eventually(lambda: processes_of(tmp_path) == [])
 
 

@@ -101,7 +101,9 @@ class Launcher:
     def _take(self, row: dict[str, Any]) -> None:
         if row["event"] == "spawned":
             self._pids[row["name"]] = row["pid"]
-            self._spawning.pop(row["name"]).set_result(row["pid"])
+            spawned = self._spawning.pop(row["name"])
+            if not spawned.done():  # whoever asked for it was interrupted
+                spawned.set_result(row["pid"])
         elif row["event"] == "exited":
             del self._pids[row["name"]]
             end = NodeExit(row["name"], row["pid"], row["status"], row["cause"])
