@@ -56,7 +56,11 @@ class FaultTable:
             self._mended(verb, targets)
 
     async def _do_to_node(self, verb: str, name: str) -> None:
-        """Do one thing to a node. A stop takes time: what another step wants of the node meanwhile comes after it."""
+        """Do one thing to a node, to its end: a step that is given up in the middle of a stop has stopped the node."""
+        await asyncio.shield(asyncio.ensure_future(self._in_turn(verb, name)))
+
+    async def _in_turn(self, verb: str, name: str) -> None:
+        """A stop takes time: what another step wants of the node meanwhile comes after it."""
         async with self._turns[name]:
             if verb == "restart":
                 await self._change("stop", name)

@@ -18,9 +18,11 @@ class SlowlyStopping(ScriptedTarget):
     def __init__(self) -> None:
         super().__init__(numbered_cluster(3, 3), lambda: 0)
         self.stopping: dict[str, None] = {}
+        self.began = asyncio.Event()
 
     async def stop(self, name: str) -> None:
         self.stopping[name] = None
+        self.began.set()
         for _ in range(5):
             await asyncio.sleep(0)
         del self.stopping[name]
@@ -41,6 +43,20 @@ def test_a_node_that_is_restarted_twice_at_once_is_restarted_twice_in_turn() -> 
 
     asyncio.run(overlap())
     assert [verb for _, verb, _ in target.done] == ["stop", "start_node", "stop", "start_node"]
+
+
+def test_what_a_cancelled_step_began_is_finished_before_it_is_healed() -> None:
+    target = SlowlyStopping()
+    faults = FaultTable(target, ())
+
+    async def end_in_the_middle() -> None:
+        stopping = asyncio.create_task(faults.do_to_nodes("one", "stop", ("b1",)))
+        await target.began.wait()
+        stopping.cancel()
+        await faults.heal_all()
+
+    asyncio.run(end_in_the_middle())
+    assert [verb for _, verb, _ in target.done] == ["stop", "start_node"]
 
 
 def test_errors_survive_the_way_back_from_a_worker_process() -> None:
