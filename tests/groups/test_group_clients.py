@@ -40,6 +40,7 @@ pytestmark = pytest.mark.live
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-c", "from cluster.cli import main; main()"]
 SOON_S = 20.0
+BROKERS = 3
 PARTITIONS = 3
 NUMBERS = count(1)
 
@@ -52,8 +53,11 @@ class Brokers:
         self.run("up", "-d", "--combined", "--port", "0", "--profile", "fast", "--config", "min.insync.replicas=2",
                  "--config", "default.replication.factor=3", "--config", f"num.partitions={PARTITIONS}")  # fmt: skip
         self.bootstrap: str = json.loads(self.run("ps", "--json"))["bootstrap"]
-        self.admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        self.admin = self.new_admin()
         self._producer = Producer({"bootstrap.servers": self.bootstrap, "acks": "all", "linger.ms": 0})
+
+    def new_admin(self) -> AdminClient:
+        return AdminClient({"bootstrap.servers": self.bootstrap})
 
     def run(self, *arguments: str) -> str:
         ran = subprocess.run(
@@ -77,12 +81,13 @@ class Brokers:
 
     def coordinator(self, group: str) -> str:
         """Return who leads the partition that holds the group."""
-        partitions = self.admin.list_topics(timeout=SOON_S).topics["__consumer_offsets"].partitions
+        partitions = self.new_admin().list_topics(timeout=SOON_S).topics["__consumer_offsets"].partitions
         return f"b{partitions[key_hash(group) % len(partitions)].leader}"
 
     def committed(self, group: str, topic: str) -> list[int]:
         asked = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, n) for n in range(PARTITIONS)])
-        found = self.admin.list_consumer_group_offsets([asked])[group].result(SOON_S)
+        admin = self.new_admin()  # must live until the answer is here
+        found = admin.list_consumer_group_offsets([asked])[group].result(SOON_S)
         return [each.offset for each in found.topic_partitions]
 
 
@@ -95,8 +100,12 @@ def brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokers]:
 
 @pytest.fixture
 def topic(brokers: Brokers) -> str:
+    """A topic of the test's own, on three brokers that are all back from what the test before did to them."""
     name = f"orders-{next(NUMBERS)}"
-    brokers.admin.create_topics([NewTopic(name, PARTITIONS, 3)])[name].result(SOON_S)
+    # A client of long standing fails what it asks of a broker that it believes gone: the topic takes a new one.
+    eventually(lambda: len(brokers.new_admin().list_topics(timeout=SOON_S).brokers) == BROKERS)
+    admin = brokers.new_admin()
+    admin.create_topics([NewTopic(name, PARTITIONS, BROKERS)])[name].result(SOON_S)
     return name
 
 
