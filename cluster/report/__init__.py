@@ -2,7 +2,7 @@
 
 from cluster.report.cluster_view import ClientView, ClusterView, NodeView, ReplicaView
 from cluster.report.leader_gaps import LeaderGaps
-from cluster.report.result import EXIT_CODES, CheckResult, Outcome, RunResult, Verdict, verdict_of
+from cluster.report.result import EXIT_CODES, CheckResult, Outcome, RunResult, Sighting, Verdict, verdict_of
 from cluster.report.story import tell_story
 from cluster.report.terminal import terminal_text
 
@@ -16,6 +16,7 @@ __all__ = [
     "Outcome",
     "ReplicaView",
     "RunResult",
+    "Sighting",
     "Verdict",
     "tell_story",
     "terminal_text",

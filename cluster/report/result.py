@@ -13,6 +13,16 @@ Verdict = Literal["as-expected", "different", "inconclusive"]
 
 
 @dataclass(frozen=True, slots=True)
+class Sighting:
+    """Where a violation can be looked up: seconds since the faults began; a record's place when it is about one."""
+
+    at_s: float
+    partition: str = ""
+    offset: int = -1
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class CheckResult:
     """One check: what came out and what was expected. `expected` may be `any`."""
 
@@ -24,6 +34,7 @@ class CheckResult:
     detail: str = ""
     violations: tuple[str, ...] = ()
     violation_count: int = 0
+    sightings: tuple[Sighting, ...] = ()
 
     @property
     def is_as_expected(self) -> bool:

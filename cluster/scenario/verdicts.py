@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cluster.checks import Oracle, Violation
-from cluster.report import CheckResult, Outcome
+from cluster.report import CheckResult, Outcome, Sighting
 from cluster.scenario.expressions import Scope
 from cluster.scenario.plan import Moment, PlannedCheck
-from cluster.scenario.quantities import seconds_text
+from cluster.scenario.quantities import US_PER_SECOND, seconds_text
 from cluster.scenario.watches import MomentTimes, Watch, scope_of
+
+VIOLATIONS_TOLD_MAX = 20
+"""Violations of one check that a result describes; beyond, it only counts."""
 
 
 class Judge:
@@ -33,7 +36,10 @@ class Judge:
         count = len(violations) if check.moments else oracle.count
         messages = tuple(f"{violation.message} [{self._when(violation.time_us)}]" for violation in violations)
         if count:
-            return _result(check, "violated", f"{count}: first {messages[0]}", messages, count)
+            sightings = tuple(self._sighting(violation) for violation in violations)
+            return _result(
+                check, "violated", f"{count}: first {messages[0]}", messages, count=count, sightings=sightings
+            )
         if missing := self._missing(check):
             return _result(check, "unknown", f"{missing} never came")
         return _result(check, "holds")
@@ -64,7 +70,8 @@ class Judge:
     def _of_always(self, check: PlannedCheck, watch: Watch) -> CheckResult:
         wrong_us = watch.first_true_us if check.kind == "never" else watch.first_false_us
         if wrong_us is not None:
-            return _result(check, "violated", f"first at {self._when(wrong_us)}")
+            sighting = Sighting(self._seconds(wrong_us))
+            return _result(check, "violated", f"first at {self._when(wrong_us)}", sightings=(sighting,))
         if missing := self._missing(check):
             return _result(check, "unknown", f"{missing} never came")
         if watch.evaluations == 0:
@@ -89,6 +96,13 @@ class Judge:
                 return _moment_text(moment)
         return ""
 
+    def _sighting(self, violation: Violation) -> Sighting:
+        partition = "" if violation.partition is None else str(violation.partition)
+        return Sighting(self._seconds(violation.time_us), partition, violation.offset, violation.value)
+
+    def _seconds(self, time_us: int) -> float:
+        return (time_us - self.start_us) / US_PER_SECOND
+
     def _when(self, time_us: int) -> str:
         return seconds_text(time_us - self.start_us)
 
@@ -98,6 +112,13 @@ def _moment_text(moment: Moment) -> str:
 
 
 def _result(
-    check: PlannedCheck, outcome: Outcome, detail: str = "", violations: tuple[str, ...] = (), count: int = 0
+    check: PlannedCheck,
+    outcome: Outcome,
+    detail: str = "",
+    violations: tuple[str, ...] = (),
+    *,
+    count: int = 0,
+    sightings: tuple[Sighting, ...] = (),
 ) -> CheckResult:
-    return CheckResult(check.id, check.kind, check.statement, outcome, check.expected, detail, violations[:20], count)
+    told, seen = violations[:VIOLATIONS_TOLD_MAX], sightings[:VIOLATIONS_TOLD_MAX]
+    return CheckResult(check.id, check.kind, check.statement, outcome, check.expected, detail, told, count, seen)

@@ -22,7 +22,7 @@ from cluster.base.trace import (
     TraceEvent,
 )
 from cluster.checks import ORACLES, Oracle, Violation
-from cluster.report import CheckResult, ClusterView, Outcome, RunResult, tell_story, terminal_text, verdict_of
+from cluster.report import CheckResult, ClusterView, Outcome, RunResult, Sighting, tell_story, terminal_text, verdict_of
 from cluster.scenario import make_plan, read_document
 from cluster.scenario.expressions import Scope
 from cluster.scenario.observation import Observer
@@ -149,6 +149,16 @@ def test_an_oracle_is_judged_within_its_scope() -> None:
     oracle.violated(Violation(5_000_000, "two leaders"))
     assert of_oracle("always: one-leader-per-epoch", oracle, read_back=True) == "violated"
     assert of_oracle("always: one-leader-per-epoch, between: [one, one.end]", oracle, read_back=True) == "holds"
+
+
+def test_a_violation_says_where_it_can_be_looked_up() -> None:
+    oracle = ORACLES["no-lost-acks"]()
+    oracle.violated(Violation(3_500_000, "lost", TopicPartition("orders", 0), 7, "p1-000007"))
+    moments = Observer(ClusterView({}, [], []), [], [], Scope(ClusterView({}, [], []), {})).moments
+    result = Judge(moments, 1_000_000, 10_000_000, True).of_oracle(planned("finally: no-lost-acks"), oracle)
+    assert result.sightings == (Sighting(2.5, "orders-0", 7, "p1-000007"),)
+    led = judged("never: leader(orders-0) == b2", [leader(-1, 1, 0), leader(2, 2, 1)])
+    assert [sighting.at_s for sighting in led.sightings] == [2.0]
 
 
 def check_result(outcome: Outcome, expected: str) -> CheckResult:
