@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cluster.broker import (
+    alter_partition_reassignments,
     api_versions,
     create_partitions,
     create_topics,
@@ -28,6 +29,7 @@ from cluster.broker import (
     leave_group,
     list_groups,
     list_offsets,
+    list_partition_reassignments,
     metadata,
     offset_commit,
     offset_delete,
@@ -84,6 +86,8 @@ APIS: tuple[Api, ...] = (
     Api(42, "DeleteGroups", 0, 2, 2, answer_later(delete_groups.handle)),
     Api(43, "ElectLeaders", 0, 2, 2, answer_later(elect_leaders.handle)),
     Api(44, "IncrementalAlterConfigs", 0, 1, 1, answer_later(incremental_alter_configs.handle)),
+    Api(45, "AlterPartitionReassignments", 0, 1, 0, answer_later(alter_partition_reassignments.handle)),
+    Api(46, "ListPartitionReassignments", 0, 0, 0, answer_now(list_partition_reassignments.handle)),
     Api(47, "OffsetDelete", 0, 0, 1, answer_later(offset_delete.handle)),
     Api(60, "DescribeCluster", 0, 2, 0, answer_now(describe_cluster.handle)),
 )

@@ -12,6 +12,7 @@ from cluster.controller.config_changes import DYNAMIC_BROKER_DEFINITIONS, alter_
 from cluster.controller.decision import Decision, topic_settings
 from cluster.controller.isr import alter_partitions
 from cluster.controller.leadership import balance_leaders
+from cluster.controller.reassignments import alter_partition_reassignments
 from cluster.controller.requests import allocate_producer_ids, elect_leaders
 from cluster.controller.sessions import BrokerSessions
 from cluster.controller.topics import check_topic_name, create_partitions, create_topics, delete_topics
@@ -24,6 +25,7 @@ __all__ = [
     "Decision",
     "allocate_producer_ids",
     "alter_configs",
+    "alter_partition_reassignments",
     "alter_partitions",
     "balance_leaders",
     "check_topic_name",

@@ -68,8 +68,8 @@ def _alter(
     if record is None:
         return [], _accepted(wanted, partition)
     after = merge_change(partition, record.partition_change)
-    if after.leader_epoch != partition.leader_epoch:
-        # The sender is shutting down and somebody else takes over: it must not act on its proposal.
+    if after.leader != partition.leader:
+        # The sender is shutting down, or its proposal ended a reassignment that it has no place in: it must not act.
         return [record], _refused(wanted, ErrorCode.NEW_LEADER_ELECTED)
     return [record], _accepted(wanted, after)
 

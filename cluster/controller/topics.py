@@ -155,10 +155,10 @@ def _manual_assignments(image: MetadataImage, topic: rpc.NewTopic) -> list[Repli
         raise KafkaError(
             ErrorCode.INVALID_REPLICA_ASSIGNMENT, "Partitions should be a consecutive 0-based integer sequence."
         )
-    return _checked_assignments(image, [assignment.replicas for assignment in ordered], None)
+    return checked_assignments(image, [assignment.replicas for assignment in ordered], None)
 
 
-def _checked_assignments(
+def checked_assignments(
     image: MetadataImage, assignments: Iterable[Sequence[int]], replication_factor: int | None
 ) -> list[Replicas]:
     """Raise KafkaError(INVALID_REPLICA_ASSIGNMENT) unless all have known, distinct brokers and the same length."""
@@ -259,7 +259,7 @@ def _add_partitions(image: MetadataImage, wanted: rpc.NewPartitions, rng: Rng, p
             "assignment(s) were specified.",
         )
     lists = [assignment.replicas for assignment in wanted.assignments]
-    assignments = _checked_assignments(image, lists, replication_factor)
+    assignments = checked_assignments(image, lists, replication_factor)
     return _partition_records(image, topic.topic_id, count, assignments, ErrorCode.INVALID_REPLICA_ASSIGNMENT)
 
 

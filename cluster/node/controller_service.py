@@ -17,6 +17,7 @@ from cluster.controller import (
     Decision,
     allocate_producer_ids,
     alter_configs,
+    alter_partition_reassignments,
     alter_partitions,
     create_partitions,
     create_topics,
@@ -69,6 +70,15 @@ class ControllerService(ControllerServicer):
     async def ElectLeaders(self, request: rpc.ElectLeadersRequest, context: _Context) -> rpc.ElectLeadersReply:
         """Hold elections on request."""
         return await self._decide(rpc.ElectLeadersReply, lambda image: elect_leaders(image, self._configs, request))
+
+    async def AlterPartitionReassignments(
+        self, request: rpc.AlterPartitionReassignmentsRequest, context: _Context
+    ) -> rpc.AlterPartitionReassignmentsReply:
+        """Move replicas to other brokers, or take such moves back."""
+        return await self._decide(
+            rpc.AlterPartitionReassignmentsReply,
+            lambda image: alter_partition_reassignments(image, self._configs, request),
+        )
 
     # --- topics and configs
 

@@ -78,32 +78,44 @@ class Replicas:
         self.image = delta.image_after
         for topic in delta.deleted_topics:
             for number in range(len(topic.partitions)):
-                self._remove(TopicPartition(topic.name, number), topic.topic_id)
+                key = TopicPartition(topic.name, number)
+                self._remove(key, topic.topic_id, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
         for resource, name in delta.changed_configs:
             self._reconfigure(resource, name)
         for topic_partition, state in delta.changed_partitions:
             if self.node_id in state.replicas:
                 self._take(topic_partition, state, now_ms, wall_ms)
-            else:
-                self._remove(topic_partition, state.topic_id)
+            else:  # it moved elsewhere: clients should look for it
+                self._remove(topic_partition, state.topic_id, ErrorCode.NOT_LEADER_OR_FOLLOWER)
         if delta.changed_brokers:
             for partition in self:
                 partition.brokers_changed(now_ms)
 
     def delete_strays(self, image: MetadataImage) -> None:
-        """Delete logs of topics that went while this broker was down, and what a deletion left half done (KAFKA-14616).
+        """Delete what went while this broker was down: topics, replicas that moved elsewhere, half done deletions.
 
-        Only for an image that has this broker's own registration: an older one may lack a topic that exists.
+        Only for an image that has this broker's own registration: an older one may lack a topic that exists
+        (KAFKA-14616).
         """
         for directory in self._disk.list(""):
-            topic_id = read_topic_id(self._disk, directory)
-            half_deleted = directory.endswith(DELETED_SUFFIX)
-            if half_deleted or (topic_id is not None and image.topic_by_id(topic_id) is None):
-                _logger.info("%s belongs to no topic any more and is deleted", directory)
+            if directory.endswith(DELETED_SUFFIX) or self._is_stray(directory, image):
+                _logger.info("%s is of no replica any more and is deleted", directory)
                 try:
                     self._disk.delete(directory)
                 except DiskError as error:
                     _logger.error("%s could not be deleted: %s", directory, error)
+
+    def _is_stray(self, directory: str, image: MetadataImage) -> bool:
+        topic_id = read_topic_id(self._disk, directory)
+        if topic_id is None:
+            return False  # no log of a partition
+        topic = image.topic_by_id(topic_id)
+        if topic is None:
+            return True
+        for number, partition in enumerate(topic.partitions):
+            if directory == str(TopicPartition(topic.name, number)):
+                return self.node_id not in partition.replicas
+        return False  # whatever it is, no log that this broker has made
 
     def _take(self, topic_partition: TopicPartition, state: PartitionState, now_ms: int, wall_ms: int) -> None:
         partition = self._partitions.get(topic_partition)
@@ -142,7 +154,8 @@ class Replicas:
         self._by_id[topic_id, topic_partition.partition] = partition
         return partition
 
-    def _remove(self, topic_partition: TopicPartition, topic_id: TopicId) -> None:
+    def _remove(self, topic_partition: TopicPartition, topic_id: TopicId, answer: ErrorCode) -> None:
+        """Delete a replica; whoever waits for it gets `answer`."""
         if self._failed.get(topic_partition) == topic_id:
             del self._failed[topic_partition]
         partition = self._partitions.get(topic_partition)
@@ -152,7 +165,7 @@ class Replicas:
         del self._by_id[topic_id, topic_partition.partition]
         self._isr_changes.pop(topic_partition, None)
         self._high_watermarks.pop(topic_partition, None)
-        partition.go_offline(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+        partition.go_offline(answer)
         self._role_changed(partition)
         try:
             partition.log.delete()

@@ -79,6 +79,11 @@ class ControllerStub:
                 request_serializer=cluster_dot_rpc_dot_controller__pb2.ElectLeadersRequest.SerializeToString,
                 response_deserializer=cluster_dot_rpc_dot_controller__pb2.ElectLeadersReply.FromString,
                 _registered_method=True)
+        self.AlterPartitionReassignments = channel.unary_unary(
+                '/fencepost.controller.Controller/AlterPartitionReassignments',
+                request_serializer=cluster_dot_rpc_dot_controller__pb2.AlterPartitionReassignmentsRequest.SerializeToString,
+                response_deserializer=cluster_dot_rpc_dot_controller__pb2.AlterPartitionReassignmentsReply.FromString,
+                _registered_method=True)
         self.AllocateProducerIds = channel.unary_unary(
                 '/fencepost.controller.Controller/AllocateProducerIds',
                 request_serializer=cluster_dot_rpc_dot_controller__pb2.AllocateProducerIdsRequest.SerializeToString,
@@ -153,6 +158,12 @@ class ControllerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AlterPartitionReassignments(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def AllocateProducerIds(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -219,6 +230,11 @@ def add_ControllerServicer_to_server(servicer, server):
                     servicer.ElectLeaders,
                     request_deserializer=cluster_dot_rpc_dot_controller__pb2.ElectLeadersRequest.FromString,
                     response_serializer=cluster_dot_rpc_dot_controller__pb2.ElectLeadersReply.SerializeToString,
+            ),
+            'AlterPartitionReassignments': grpc.unary_unary_rpc_method_handler(
+                    servicer.AlterPartitionReassignments,
+                    request_deserializer=cluster_dot_rpc_dot_controller__pb2.AlterPartitionReassignmentsRequest.FromString,
+                    response_serializer=cluster_dot_rpc_dot_controller__pb2.AlterPartitionReassignmentsReply.SerializeToString,
             ),
             'AllocateProducerIds': grpc.unary_unary_rpc_method_handler(
                     servicer.AllocateProducerIds,
@@ -479,6 +495,33 @@ class Controller:
             '/fencepost.controller.Controller/ElectLeaders',
             cluster_dot_rpc_dot_controller__pb2.ElectLeadersRequest.SerializeToString,
             cluster_dot_rpc_dot_controller__pb2.ElectLeadersReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AlterPartitionReassignments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fencepost.controller.Controller/AlterPartitionReassignments',
+            cluster_dot_rpc_dot_controller__pb2.AlterPartitionReassignmentsRequest.SerializeToString,
+            cluster_dot_rpc_dot_controller__pb2.AlterPartitionReassignmentsReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -281,6 +281,7 @@ class LoneBroker:
             "CreatePartitions": lambda: controller.create_partitions(image, request, rng),
             "IncrementalAlterConfigs": lambda: controller.alter_configs(image, configs, request),
             "ElectLeaders": lambda: controller.elect_leaders(image, configs, request),
+            "AlterPartitionReassignments": lambda: controller.alter_partition_reassignments(image, configs, request),
             "AllocateProducerIds": lambda: controller.allocate_producer_ids(image, request),
         }
         decision = decide[method]()

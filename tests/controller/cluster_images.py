@@ -133,6 +133,12 @@ def broken_invariants(image: MetadataImage, settings: Configs) -> list[str]:
             or (not elr_enabled and len(isr) == 1 and state.leader == NO_NODE),
             "without ELR somebody is always in the ISR": elr_enabled or bool(isr),
             "without the feature there is no ELR": elr_enabled or not elr,
+            "who comes and who goes are replicas, and different ones": set(state.adding_replicas)
+            | set(state.removing_replicas)
+            <= set(state.replicas)
+            and not set(state.adding_replicas) & set(state.removing_replicas),
+            "a move that has all its replicas in sync is over": not (state.adding_replicas or state.removing_replicas)
+            or bool(set(state.replicas) - set(state.removing_replicas) - set(isr)),
             "somebody is remembered": bool(isr or elr or state.last_known_elr),
         }
         found += [f"{where}: {claim}: {state}" for claim, holds in claims.items() if not holds]

@@ -15,9 +15,17 @@ from cluster_images import ELR_OFF, ELR_ON, SESSION_MS, SmallCluster, broken_inv
 from cluster.base.configs import Configs
 from cluster.base.errors import KafkaError
 from cluster.base.ids import NO_NODE, NodeId
-from cluster.controller import alter_configs, alter_partitions, balance_leaders, elect_leaders, fence_broker
+from cluster.controller import (
+    alter_configs,
+    alter_partition_reassignments,
+    alter_partitions,
+    balance_leaders,
+    elect_leaders,
+    fence_broker,
+)
 from cluster.metadata import TOPIC_RESOURCE, MetadataImage, TopicState, read_snapshot, write_snapshot
 from cluster.rpc import controller_pb2 as rpc
+from cluster.rpc import metadata_pb2 as pb
 
 BROKERS = (1, 2, 3, 4)
 
@@ -36,7 +44,16 @@ class Walk:
 
     def step(self) -> str:
         """Let one thing happen; return its name."""
-        events = (self.fence, self.let_in, self.restart, self.shut_down, self.propose, self.propose, self.ask)
+        events = (
+            self.fence,
+            self.let_in,
+            self.restart,
+            self.shut_down,
+            self.propose,
+            self.propose,
+            self.ask,
+            self.move,
+        )
         event = self.rng.choice(events)
         event()
         return event.__name__
@@ -84,6 +101,20 @@ class Walk:
             broker_id=state.leader, broker_epoch=image.brokers[state.leader].broker_epoch, partitions=[change]
         )
         self.cluster.commit(alter_partitions(image, self.cluster.configs, request))
+
+    def move(self) -> None:
+        """An operator moves a partition's replicas, or takes the move back."""
+        where, _ = self.rng.choice(list(self.cluster.image.partitions()))
+        target = pb.Replicas(ids=self.rng.sample(BROKERS, self.rng.randint(1, 4)))
+        request = rpc.AlterPartitionReassignmentsRequest(
+            partitions=[
+                rpc.PartitionReassignment(
+                    topic=where.topic, partition=where.partition, target=self.rng.choice((target, target, None))
+                )
+            ],
+            allow_replication_factor_change=True,
+        )
+        self.cluster.commit(alter_partition_reassignments(self.cluster.image, self.cluster.configs, request))
 
     def ask(self) -> None:
         """An operator wants another election, or another minimum."""
@@ -142,6 +173,8 @@ def test_the_same_seed_makes_the_same_decisions() -> None:
         ({"eligible_leader_replicas": (NodeId(1),)}, "disjoint"),
         ({"isr": (NodeId(1), NodeId(2)), "eligible_leader_replicas": (NodeId(3),)}, "suffices"),
         ({"isr": (), "leader": NO_NODE}, "somebody is remembered"),
+        ({"adding_replicas": (NodeId(4),)}, "who comes and who goes"),
+        ({"adding_replicas": (NodeId(3),)}, "is over"),
     ],
 )
 def test_a_planted_bug_is_seen(damage: dict[str, object], claim: str) -> None:
