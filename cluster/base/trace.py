@@ -238,6 +238,22 @@ class ReplicaFenced(TraceEvent):
     current_epoch: int
 
 
+@dataclass(frozen=True, slots=True)
+class TransactionEnded(TraceEvent):
+    """A leader wrote a marker at `offset`: a producer's transaction in this partition is committed or aborted.
+
+    `last_stable_offset` is where readers of committed records stop just then; the marker is not replicated yet.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    producer_id: int
+    producer_epoch: int
+    is_commit: bool
+    last_stable_offset: int
+
+
 # --- coordinators ----------------------------------------------------------------------------------
 
 

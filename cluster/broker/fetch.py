@@ -5,8 +5,8 @@ Behaviour
   for or `max_wait_ms` is 0. Otherwise held until something moves on one of the partitions, without polling.
 - `max_bytes` and each partition's maximum are honoured with whole batches, except that the first batch is returned
   whatever its size, so that a consumer is never stuck (KIP-74).
-- A consumer sees nothing above the high watermark (read_uncommitted) or the last stable offset (read_committed,
-  the same until there are transactions).
+- A consumer sees nothing above the high watermark (read_uncommitted) or the last stable offset (read_committed). The
+  latter is told which transactions were aborted, and passes over their records by itself (KIP-98).
 - NOT_LEADER_OR_FOLLOWER and FENCED_LEADER_EPOCH name the current leader: from version 12 on, and its endpoint from 16
   on (KIP-951).
 
@@ -180,6 +180,7 @@ class _Reading:
             outcome.last_stable_offset,
             outcome.log_start_offset,
             outcome.records,
+            aborted=outcome.aborted,
         )
         if outcome.error is not ErrorCode.NONE:
             return self._failed(key, asked, result)

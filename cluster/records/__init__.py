@@ -2,6 +2,7 @@
 
 from cluster.records.checking import check_batches, check_copied_batches
 from cluster.records.compression import Compression, compress, decompress
+from cluster.records.control import EndMarker, build_marker, read_marker
 from cluster.records.header import (
     BatchHeader,
     advance_sequence,
@@ -15,9 +16,11 @@ from cluster.records.record import Record, build_batch, read_batch_records, read
 __all__ = [
     "BatchHeader",
     "Compression",
+    "EndMarker",
     "Record",
     "advance_sequence",
     "build_batch",
+    "build_marker",
     "check_batches",
     "check_copied_batches",
     "compress",
@@ -25,6 +28,7 @@ __all__ = [
     "iterate_headers",
     "read_batch_records",
     "read_header",
+    "read_marker",
     "read_records",
     "stamp_append_time",
     "stamp_batch",

@@ -18,12 +18,14 @@ _unpack_from = HEADER.unpack_from
 _new_header = tuple.__new__
 
 
-def check_batches(view: memoryview, max_batch_bytes: int) -> list[tuple[int, BatchHeader]]:
+def check_batches(
+    view: memoryview, max_batch_bytes: int, by_coordinator: bool = False
+) -> list[tuple[int, BatchHeader]]:
     """Check what a client wants appended; return the position and the header of every batch.
 
     Raises KafkaError: CORRUPT_MESSAGE when lengths or checksum are wrong, MESSAGE_TOO_LARGE for a batch of more
     than `max_batch_bytes`, INVALID_RECORD when the header contradicts itself or holds what only brokers may
-    write (class LogValidator).
+    write (class LogValidator). What a coordinator writes for a producer has no sequence numbers.
     """
     checked = check_copied_batches(view)
     for position, header in checked:
@@ -35,7 +37,7 @@ def check_batches(view: memoryview, max_batch_bytes: int) -> list[tuple[int, Bat
         attributes, count = header[5], header[12]
         if count <= 0 or header[6] != count - 1 or attributes & CONTROL_FLAG or attributes & 7 > _COMPRESSION_MAX:
             _refuse(position, header)
-        if header[9] >= 0 and (header[11] < 0 or header[10] < 0):
+        if header[9] >= 0 and (header[11] < 0 or header[10] < 0) and not by_coordinator:
             _refuse(position, header)
     return checked
 

@@ -5,6 +5,7 @@ Here: the facts. Errors that a client or a peer can cause are in them as codes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cluster.base.errors import ErrorCode
@@ -33,7 +34,10 @@ class AppendOutcome:
 
 @dataclass(frozen=True, slots=True)
 class ReadOutcome:
-    """A fetch's answer for one partition. With `diverging`, where the logs still agree, there are no records."""
+    """A fetch's answer for one partition. With `diverging`, where the logs still agree, there are no records.
+
+    `aborted`: producer id and first offset of transactions that a reader of committed records must pass over.
+    """
 
     error: ErrorCode
     high_watermark: int = NO_OFFSET
@@ -41,6 +45,7 @@ class ReadOutcome:
     log_start_offset: int = NO_OFFSET
     records: bytes = b""
     diverging: EpochEndOffset | None = None
+    aborted: Sequence[tuple[int, int]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ from collections.abc import Callable
 from cluster.base.errors import ErrorCode, KafkaError
 from cluster.base.ids import NodeId
 from cluster.base.ports import DiskError
-from cluster.base.trace import FollowerProgressed, IsrChangeAnswered, IsrChangeRequested
+from cluster.base.trace import FollowerProgressed, IsrChangeAnswered, IsrChangeRequested, TransactionEnded
 from cluster.metadata import PartitionState
+from cluster.records import EndMarker
 from cluster.replication.follower_progress import FetchPulse
 from cluster.replication.leadership import Leadership
 from cluster.replication.outcomes import AppendOutcome, FollowerFetch, FollowerVerdict, IsrAnswer, IsrProposal
@@ -24,6 +25,7 @@ from cluster.replication.reads import ReadableReplica
 from cluster.replication.replica import StreamNotice
 from cluster.replication.roles import PartitionRole, RoleEvent, next_role
 from cluster.replication.waiters import CommitWaiters, Waiter
+from cluster.storage import Appended, Log
 
 ACKS_ALL = -1
 """`acks=all` as it travels."""
@@ -126,11 +128,33 @@ class Partition(ReadableReplica):
 
     # --- what producers ask -----------------------------------------------------------------------
 
-    def append(self, batches: memoryview, required_acks: int, now_ms: int, wall_ms: int) -> AppendOutcome:
+    def append(
+        self, batches: memoryview, required_acks: int, now_ms: int, wall_ms: int, by_coordinator: bool = False
+    ) -> AppendOutcome:
         """Append a producer's batches. With acks=all the caller then waits for `required_offset`.
 
-        NOT_ENOUGH_REPLICAS is answered before anything is written. `batches` is stamped in place.
+        NOT_ENOUGH_REPLICAS is answered before anything is written. `batches` is stamped in place. `by_coordinator`:
+        on a producer's behalf, such as offsets that are committed in its transaction.
         """
+        epoch = self.leader_epoch
+        return self._append(
+            lambda log: log.append_as_leader(batches, epoch, wall_ms, by_coordinator), required_acks, now_ms, wall_ms
+        )
+
+    def append_marker(self, marker: EndMarker, is_strict: bool, now_ms: int, wall_ms: int) -> AppendOutcome:
+        """End a producer's transaction in this partition, as `append` with acks=all."""
+        epoch = self.leader_epoch
+        outcome = self._append(
+            lambda log: log.append_marker(marker, epoch, wall_ms, is_strict), ACKS_ALL, now_ms, wall_ms
+        )
+        if outcome.error is ErrorCode.NONE and self._host.tracer.enabled:
+            topic, number = self.topic_partition
+            self._host.tracer.emit(
+                TransactionEnded(topic, number, outcome.base_offset, *marker[:3], self.last_stable_offset)
+            )
+        return outcome
+
+    def _append(self, write: Callable[[Log], Appended], required_acks: int, now_ms: int, wall_ms: int) -> AppendOutcome:
         leadership = self._leadership
         if leadership is None:
             return AppendOutcome(self._not_leading())
@@ -141,7 +165,7 @@ class Partition(ReadableReplica):
             )
         end_before = self.log.log_end_offset
         try:
-            appended = self.log.append_as_leader(batches, self.leader_epoch, wall_ms)
+            appended = write(self.log)
         except KafkaError as error:
             if error.code is ErrorCode.KAFKA_STORAGE_ERROR:
                 self.disk_failed(error)

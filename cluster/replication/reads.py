@@ -67,8 +67,9 @@ class ReadableReplica(Replica):
             error, records = self.read_log(offset, max_bytes, end_offset, at_least_one)
         if error is not ErrorCode.NONE:
             return ReadOutcome(error, log_start_offset=self.log.log_start_offset)
+        aborted = self.log.aborted_transactions(records) if isolation_level == READ_COMMITTED else None
         return ReadOutcome(
-            error, self.high_watermark, self.last_stable_offset, self.log.log_start_offset, records, diverging
+            error, self.high_watermark, self.last_stable_offset, self.log.log_start_offset, records, diverging, aborted
         )
 
     def read_log(self, offset: int, max_bytes: int, end_offset: int, at_least_one: bool) -> tuple[ErrorCode, bytes]:

@@ -59,8 +59,9 @@ class Replica:
 
     @property
     def last_stable_offset(self) -> int:
-        """The offset below which nothing is undecided; the high watermark until there are transactions."""
-        return self.high_watermark
+        """The offset below which everything is committed and the end of every transaction is."""
+        producers = self.log.producers
+        return self.high_watermark if producers.all_settled else producers.stable_offset(self.high_watermark)
 
     @property
     def log_end_offset(self) -> int:
@@ -193,6 +194,7 @@ class Replica:
     def _set_high_watermark(self, high_watermark: int) -> None:
         assert high_watermark <= self.log.log_end_offset, "nobody claims more than he holds"
         self.high_watermark = high_watermark
+        self.log.producers.settle(high_watermark)
         if self._host.tracer.enabled:
             topic, number = self.topic_partition
             self._host.tracer.emit(

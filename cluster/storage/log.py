@@ -18,8 +18,19 @@ from cluster.base.configs import Configs
 from cluster.base.errors import ErrorCode, KafkaError
 from cluster.base.ids import TopicId
 from cluster.base.ports import Buffer, Disk, DiskError
-from cluster.records import BatchHeader, check_batches, check_copied_batches, stamp_append_time
-from cluster.records.header import LENGTH_OFFSET, LOG_APPEND_TIME_FLAG, STAMP
+from cluster.records import (
+    BatchHeader,
+    EndMarker,
+    build_marker,
+    check_batches,
+    check_copied_batches,
+    iterate_headers,
+    read_header,
+    read_marker,
+    stamp_append_time,
+    stamp_batch,
+)
+from cluster.records.header import CONTROL_FLAG, LENGTH_OFFSET, LOG_APPEND_TIME_FLAG, STAMP
 from cluster.storage.checkpoints import LOG_START_FILE, RECOVERY_POINT_FILE, write_offset
 from cluster.storage.epochs import EpochEndOffset, EpochStart
 from cluster.storage.identity import read_topic_id, write_topic_id
@@ -29,6 +40,7 @@ from cluster.storage.segment import Segment
 from cluster.storage.settings import LogSettings
 from cluster.storage.snapshots import delete_snapshots, write_snapshot
 from cluster.storage.timestamps import TimestampOffset, find_max_timestamp, find_timestamp
+from cluster.storage.transaction_index import find_aborted
 
 NO_TIMESTAMP = -1
 DELETED_SUFFIX = "-deleted"
@@ -125,15 +137,18 @@ class Log:
 
     # Appending
 
-    def append_as_leader(self, batches: memoryview, leader_epoch: int, now_ms: int) -> Appended:
+    def append_as_leader(
+        self, batches: memoryview, leader_epoch: int, now_ms: int, by_coordinator: bool = False
+    ) -> Appended:
         """Check a producer's batches, give them offsets and the leader's epoch in place, and write them.
 
+        `by_coordinator`: on a producer's behalf, whose batches have no sequence numbers then.
         `batches` must be writable; it is written to the log without a copy. Raises KafkaError: what
         `check_batches` and `ProducerStates.check` raise, RECORD_LIST_TOO_LARGE when they do not fit into a
         segment, INVALID_TIMESTAMP when a client plays broker, KAFKA_STORAGE_ERROR when the disk fails.
         """
         settings = self._settings
-        checked = check_batches(batches, settings.batch_bytes_max)
+        checked = check_batches(batches, settings.batch_bytes_max, by_coordinator)
         if not checked:
             raise KafkaError(ErrorCode.INVALID_RECORD, "there is no batch to append")
         if len(batches) > settings.segment_bytes:
@@ -155,6 +170,16 @@ class Log:
         self._write(batches, stamped, now_ms)
         append_time_ms = now_ms if settings.stamps_append_time else NO_TIMESTAMP
         return Appended(first_offset, offset - 1, append_time_ms, False, tuple(stamped))
+
+    def append_marker(self, marker: EndMarker, leader_epoch: int, now_ms: int, is_strict: bool) -> Appended:
+        """End a producer's transaction. Raises KafkaError: what `ProducerStates.check_marker` raises, or the disk."""
+        assert leader_epoch >= self._epochs.latest, f"epoch {leader_epoch} after {self._epochs.latest}"
+        self.producers.check_marker(marker, is_strict)
+        batch = build_marker(marker, now_ms)
+        stamp_batch(batch, 0, self.log_end_offset, leader_epoch)
+        header = read_header(batch)
+        self._write(memoryview(batch), [header], now_ms)
+        return Appended(header.base_offset, header.last_offset, NO_TIMESTAMP, False, (header,))
 
     def append_as_follower(self, batches: Buffer, now_ms: int) -> Appended:
         """Write batches copied from the leader, which must continue this log exactly.
@@ -206,10 +231,20 @@ class Log:
         self.log_end_offset = self._active.next_offset
         for header in headers:
             if header[9] >= 0:
-                self.producers.update(header)
+                if header[5] & CONTROL_FLAG:
+                    self._note_marker(chunk, header)
+                else:
+                    self.producers.update(header)
         for header in headers:
             if header[2] > self._epochs.latest:
                 self._epochs.assign(header[2], header[0])
+
+    def _note_marker(self, chunk: memoryview, header: BatchHeader) -> None:
+        position = next(at for at, found in iterate_headers(chunk) if found.base_offset == header.base_offset)
+        marker = read_marker(chunk, position, header)
+        aborted = None if marker is None else self.producers.end(header, marker)
+        if aborted is not None:
+            self._active.aborted.append(aborted)
 
     def _has_room(self, headers: list[BatchHeader]) -> bool:
         settings = self._settings
@@ -250,6 +285,13 @@ class Log:
             return self._segment_of(offset).read(offset, max_bytes, end_offset, at_least_one)
         except DiskError as error:
             raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, f"{self.directory}: {error}") from error
+
+    def aborted_transactions(self, records: bytes) -> list[tuple[int, int]]:
+        """Return producer id and first offset of the aborted transactions that batches just read may belong to."""
+        if not records or not any(len(segment.aborted) for segment in self._segments):
+            return []
+        ends = [(header.base_offset, header.next_offset) for _, header in iterate_headers(records)]
+        return find_aborted(self._segments, ends[0][0], ends[-1][1])
 
     def offset_for_timestamp(self, timestamp: int) -> TimestampOffset | None:
         """Return the first record of `timestamp` or later; None when there is none. Raises KafkaError."""

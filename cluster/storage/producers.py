@@ -1,12 +1,16 @@
-"""What a log remembers of idempotent producers, so that a retry is not written twice (KIP-98).
+"""What a log remembers of producers: a retry is not written twice, and open transactions are known (KIP-98).
 
 Here: the last batches of every producer and the rules for the next one (Kafka's ProducerStateManager,
-ProducerAppendInfo and ProducerStateEntry). Not here: the snapshot file (`snapshots`), transactions.
+ProducerAppendInfo and ProducerStateEntry), and where its transaction begins. Not here: the snapshot file (`snapshots`),
+aborted transactions (`transaction_index`), and who decides how a transaction ends (`cluster.transactions`).
 
 A producer numbers its records. Its next batch must continue where its last one ended. A batch equal to one of
 the last five is a retry whose answer was lost: it is answered with the offsets of the original. Anything else
 means that records went missing in between, and is refused. A producer that the log does not know, because its
 records were deleted or its state expired, may start with any number.
+
+A transaction is **open** from its first record here to its marker, and **unsettled** until the marker is committed:
+before, a marker may still be truncated. Readers of committed records stop where the first such transaction begins.
 """
 
 from __future__ import annotations
@@ -15,10 +19,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from cluster.base.errors import ErrorCode, KafkaError
-from cluster.base.ids import NO_EPOCH
+from cluster.base.ids import NO_EPOCH, NO_OFFSET
 from cluster.base.limits import PRODUCER_BATCHES_REMEMBERED
-from cluster.records import BatchHeader
-from cluster.records.header import SEQUENCE_MAX
+from cluster.records import BatchHeader, EndMarker
+from cluster.records.header import SEQUENCE_MAX, TRANSACTIONAL_FLAG
+from cluster.storage.transaction_index import AbortedTransaction
 
 NO_SEQUENCE = -1
 
@@ -34,14 +39,20 @@ class BatchSequence(NamedTuple):
 
 
 class ProducerState:
-    """One producer in one log: its epoch and its last five batches, oldest first."""
+    """One producer in one log: its epoch and its last five batches, oldest first.
 
-    __slots__ = ("batches", "epoch", "last_timestamp")
+    `transaction_start` is the offset of the first record of its open transaction, -1 without one; `coordinator_epoch`
+    the epoch of whoever wrote its last marker.
+    """
+
+    __slots__ = ("batches", "coordinator_epoch", "epoch", "last_timestamp", "transaction_start")
 
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
         self.batches: list[BatchSequence] = []
         self.last_timestamp = -1
+        self.coordinator_epoch = NO_EPOCH
+        self.transaction_start = NO_OFFSET
 
     @property
     def last_sequence(self) -> int:
@@ -54,6 +65,9 @@ class ProducerStates:
 
     def __init__(self) -> None:
         self._states: dict[int, ProducerState] = {}
+        self._open: dict[int, int] = {}  # producer ids by the first offset of their transaction, in its order
+        self._unsettled: list[tuple[int, int]] = []  # first offset and marker, in the order of the markers
+        self._expected: dict[int, object] = {}  # producers whose transaction is being asked for, see `expect`
 
     def __len__(self) -> int:
         return len(self._states)
@@ -70,17 +84,22 @@ class ProducerStates:
         """Judge a producer's next batch: None when it is to be appended, the original when it is a retry of one.
 
         Raises KafkaError: INVALID_PRODUCER_EPOCH when a newer incarnation of the producer has written,
-        OUT_OF_ORDER_SEQUENCE_NUMBER when it does not continue where the last batch ended.
+        OUT_OF_ORDER_SEQUENCE_NUMBER when it does not continue where the last batch ended, INVALID_TXN_STATE when it
+        has a transaction open and this batch is no part of it. A coordinator's batch has no sequence number.
         """
         state = self._states.get(header.producer_id)
         if state is None:
             return None
         epoch, first_sequence = header.producer_epoch, header.base_sequence
         if epoch < state.epoch:
+            _refuse_epoch(header.producer_id, epoch, state)
+        if state.transaction_start >= 0 and not header.is_transactional:
             raise KafkaError(
-                ErrorCode.INVALID_PRODUCER_EPOCH,
-                f"producer {header.producer_id} has epoch {epoch}, but epoch {state.epoch} has written already",
+                ErrorCode.INVALID_TXN_STATE,
+                f"producer {header.producer_id} has a transaction open since offset {state.transaction_start}",
             )
+        if first_sequence == NO_SEQUENCE:
+            return None
         if epoch > state.epoch:
             if first_sequence != 0:
                 _refuse_sequence(header, f"a new epoch ({epoch} after {state.epoch}) starts with sequence 0")
@@ -105,6 +124,12 @@ class ProducerStates:
         state.last_timestamp = header.max_timestamp
         if header.is_control or header.producer_epoch < state.epoch:
             return
+        if header[5] & TRANSACTIONAL_FLAG and state.transaction_start < 0:
+            state.transaction_start = header[0]
+            self._expected.pop(header[9], None)
+            self._open[header[0]] = header[9]
+        if header[11] == NO_SEQUENCE:
+            return
         offsets = (header.base_offset, header.last_offset, header.max_timestamp)
         state.batches.append(BatchSequence(header.base_sequence, header.last_sequence, *offsets))
         if len(state.batches) > PRODUCER_BATCHES_REMEMBERED:
@@ -114,15 +139,95 @@ class ProducerStates:
         """Take over a producer from a snapshot."""
         assert state.epoch > NO_EPOCH
         self._states[producer_id] = state
+        if state.transaction_start >= 0:
+            self._open[state.transaction_start] = producer_id
+            self._open = dict(sorted(self._open.items()))
 
     def expire(self, now_ms: int, expiration_ms: int) -> None:
         """Forget producers whose newest record is `expiration_ms` old or older (producer.id.expiration.ms)."""
         oldest = now_ms - expiration_ms
-        self._states = {id_: state for id_, state in self._states.items() if state.last_timestamp > oldest}
+        self._states = {
+            id_: state
+            for id_, state in self._states.items()
+            if state.last_timestamp > oldest or state.transaction_start >= 0
+        }
 
-    def clear(self) -> None:
-        """Forget everybody."""
-        self._states.clear()
+    # --- transactions -----------------------------------------------------------------------------
+
+    @property
+    def all_settled(self) -> bool:
+        """Whether no transaction is open or waits for its marker to be committed."""
+        return not self._open and not self._unsettled
+
+    def stable_offset(self, high_watermark: int) -> int:
+        """Return the last stable offset under a high watermark: below it, the end of every transaction is committed."""
+        self.settle(high_watermark)
+        starts = [high_watermark, *(first for first, _ in self._unsettled)]
+        starts.append(next(iter(self._open), high_watermark))
+        return min(starts)
+
+    def settle(self, high_watermark: int) -> None:
+        """Take note that markers below the high watermark stay."""
+        unsettled = self._unsettled
+        while unsettled and unsettled[0][1] < high_watermark:
+            del unsettled[0]
+
+    def has_open(self, producer_id: int, epoch: int) -> bool:
+        """Whether a producer has a transaction open under an epoch: it need not be asked for again."""
+        state = self._states.get(producer_id)
+        return state is not None and state.transaction_start >= 0 and state.epoch == epoch
+
+    def check_marker(self, marker: EndMarker, is_strict: bool) -> None:
+        """Judge a marker. Raises KafkaError: INVALID_PRODUCER_EPOCH, TRANSACTION_COORDINATOR_FENCED.
+
+        `is_strict`: the marker's epoch is newer than that of the transaction it ends (KIP-890), so that one that comes
+        late cannot end the next one.
+        """
+        state = self._states.get(marker.producer_id)
+        if state is None:
+            return
+        is_late = is_strict and marker.producer_epoch == state.epoch and state.transaction_start >= 0
+        if marker.producer_epoch < state.epoch or is_late:
+            _refuse_epoch(marker.producer_id, marker.producer_epoch, state)
+        if marker.coordinator_epoch < state.coordinator_epoch:
+            raise KafkaError(
+                ErrorCode.TRANSACTION_COORDINATOR_FENCED,
+                f"a coordinator of epoch {marker.coordinator_epoch} writes after one of {state.coordinator_epoch}",
+            )
+
+    def end(self, header: BatchHeader, marker: EndMarker) -> AbortedTransaction | None:
+        """Take note of a marker that is in the log now; return the transaction that it aborts, when there is one."""
+        self.update(header)
+        state = self._states[marker.producer_id]
+        state.coordinator_epoch = max(state.coordinator_epoch, marker.coordinator_epoch)
+        self._expected.pop(marker.producer_id, None)
+        first_offset, state.transaction_start = state.transaction_start, NO_OFFSET
+        if first_offset < 0:
+            return None
+        del self._open[first_offset]
+        self._unsettled.append((first_offset, header.base_offset))
+        if marker.is_commit:
+            return None
+        stable = next(iter(self._open), header.next_offset)
+        return AbortedTransaction(marker.producer_id, first_offset, header.base_offset, stable)
+
+    def expect(self, producer_id: int) -> object:
+        """Begin to ask whether a producer has a transaction open; return what `is_expected` wants to see then.
+
+        A marker that comes in between ends what was asked about: what is appended after it would hang (KIP-890).
+        """
+        return self._expected.setdefault(producer_id, object())
+
+    def is_expected(self, producer_id: int, token: object) -> bool:
+        """Whether no marker has come since `expect` returned this token."""
+        return self._expected.get(producer_id) is token
+
+
+def _refuse_epoch(producer_id: int, epoch: int, state: ProducerState) -> None:
+    raise KafkaError(
+        ErrorCode.INVALID_PRODUCER_EPOCH,
+        f"producer {producer_id} has epoch {epoch}, but epoch {state.epoch} has written already",
+    )
 
 
 def _refuse_sequence(header: BatchHeader, reason: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cluster.base.ports import Disk
+from cluster.records import BatchHeader, read_marker
 from cluster.storage.checkpoints import LOG_START_FILE, RECOVERY_POINT_FILE, read_offset, write_offset
 from cluster.storage.epochs import LeaderEpochs
 from cluster.storage.producers import ProducerStates
@@ -57,12 +58,18 @@ def recover_log(disk: Disk, directory: str, settings: LogSettings, now_ms: int) 
 
 
 def load_producers(disk: Disk, directory: str, segments: list[Segment]) -> ProducerStates:
-    """Rebuild what the log remembers of producers: the newest sound snapshot, then the batches behind it."""
+    """Rebuild what the log remembers of producers: the newest sound snapshot, then the batches behind it.
+
+    Where indexes of aborted transactions were lost, the batches are read from there on, and the indexes made anew.
+    """
     log_end_offset = segments[-1].next_offset
+    read_from = next((segment.base_offset for segment in segments if segment.aborted.is_lost), log_end_offset)
     start_offset = segments[0].base_offset
     producers = ProducerStates()
     for offset in reversed(list_snapshots(disk, directory)):
         found = read_snapshot(disk, directory, offset) if offset <= log_end_offset else None
+        if found is not None and offset > read_from:
+            continue
         if found is not None:
             producers, start_offset = found, offset
             break
@@ -70,10 +77,21 @@ def load_producers(disk: Disk, directory: str, segments: list[Segment]) -> Produ
     for segment in segments:
         if segment.next_offset > start_offset:
             position = segment.locate(start_offset) if start_offset > segment.base_offset else 0
-            for _, header in segment.headers(position):
+            for found_at, header in segment.headers(position):
                 if header.has_producer_id:
-                    producers.update(header)
+                    _replay(producers, segment, found_at, header)
+        segment.aborted.is_lost = False
     return producers
+
+
+def _replay(producers: ProducerStates, segment: Segment, position: int, header: BatchHeader) -> None:
+    marker = read_marker(segment.read_batch(position, header), 0, header) if header.is_control else None
+    if marker is None:
+        producers.update(header)
+        return
+    aborted = producers.end(header, marker)
+    if aborted is not None and segment.aborted.is_lost:
+        segment.aborted.append(aborted)
 
 
 def _load_segments(

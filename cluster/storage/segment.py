@@ -20,6 +20,7 @@ from cluster.records.header import HEADER, LENGTH_OFFSET
 from cluster.storage.epochs import EpochStart
 from cluster.storage.indexes import OFFSET_ENTRY, TIME_ENTRY, SparseIndex
 from cluster.storage.scan import scan_batches
+from cluster.storage.transaction_index import TransactionIndex
 
 NO_TIMESTAMP = -1
 
@@ -39,6 +40,7 @@ class Segment:
         self._disk = disk
         self._index = SparseIndex(disk, f"{name}.index", OFFSET_ENTRY)
         self._time_index = SparseIndex(disk, f"{name}.timeindex", TIME_ENTRY)
+        self.aborted = TransactionIndex(disk, f"{name}.txnindex")
         self.path = f"{name}.log"
         self.base_offset = base_offset
         self.index_interval_bytes = index_interval_bytes
@@ -54,7 +56,7 @@ class Segment:
     @property
     def paths(self) -> tuple[str, ...]:
         """The files that hold the segment; an index that has no entry yet has no file."""
-        indexes = (index.path for index in (self._index, self._time_index) if len(index))
+        indexes = (index.path for index in (self._index, self._time_index, self.aborted) if len(index))
         return (self.path, *indexes)
 
     def create(self) -> None:
@@ -63,7 +65,7 @@ class Segment:
 
     def delete(self) -> None:
         """Remove the segment's files."""
-        for path in (self._index.path, self._time_index.path, self.path):
+        for path in (self._index.path, self._time_index.path, self.aborted.path, self.path):
             self._disk.delete(path)
 
     # Appending
@@ -232,13 +234,15 @@ class Segment:
             self._disk.truncate(self.path, position)
             self._index.cut_values_from(position)
             self._time_index.cut_values_from(header.base_offset - self.base_offset)
+            self.aborted.truncate_to(header.base_offset)
             self.size_bytes = position
             self._walk_tail()
 
     def load(self) -> bool:
         """Take over the files as they are; False when they do not fit together and the log must be scanned."""
         self.size_bytes = self._disk.size(self.path)
-        return self._index.load() and self._time_index.load() and self._walk_tail()
+        is_sound = self._index.load() and self._time_index.load() and self._walk_tail()
+        return is_sound and self.aborted.load(self.base_offset, self.next_offset)
 
     def recover(self, last_epoch: int) -> tuple[list[EpochStart], bool]:
         """Read every batch, cut the file where it stops making sense, and build the indexes anew.
@@ -250,6 +254,7 @@ class Segment:
         self._time_index.reset()
         self._forget_batches()
         starts = []
+        has_markers = False
         for header in scan_batches(self._disk, self.path):
             if header.base_offset != self.next_offset or header.leader_epoch < last_epoch:
                 break
@@ -257,6 +262,8 @@ class Segment:
                 last_epoch = header.leader_epoch
                 starts.append(EpochStart(last_epoch, header.base_offset))
             self._note(header)
+            has_markers = has_markers or header.is_control
+        self.aborted.reset(has_markers)
         if self.size_bytes == self._disk.size(self.path):
             return starts, True
         self._disk.truncate(self.path, self.size_bytes)

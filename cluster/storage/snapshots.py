@@ -38,10 +38,11 @@ def write_snapshot(disk: Disk, directory: str, offset: int, producers: ProducerS
     count = 0
     for producer_id, state in producers:
         never = BatchSequence(NO_SEQUENCE, NO_SEQUENCE, _NONE, _NONE, state.last_timestamp)
+        transaction = (state.coordinator_epoch, state.transaction_start)
         for batch in state.batches or (never,):
             delta = batch.last_offset - batch.first_offset
             position = (batch.last_sequence, batch.last_offset, delta, batch.timestamp)
-            entries += _ENTRY.pack(producer_id, state.epoch, *position, _NONE, _NONE)
+            entries += _ENTRY.pack(producer_id, state.epoch, *position, *transaction)
             count += 1
     crc = crc32c(count.to_bytes(4, "big") + entries)
     path = snapshot_path(directory, offset)
@@ -62,9 +63,10 @@ def read_snapshot(disk: Disk, directory: str, offset: int) -> ProducerStates | N
         return None
     states: dict[int, ProducerState] = {}
     for entry in _ENTRY.iter_unpack(content[_HEAD.size :]):
-        producer_id, epoch, last_sequence, last_offset, delta, timestamp, _, _ = entry
+        producer_id, epoch, last_sequence, last_offset, delta, timestamp = entry[:6]
         state = states.setdefault(producer_id, ProducerState(epoch))
         state.last_timestamp = timestamp
+        state.coordinator_epoch, state.transaction_start = entry[6:]
         if last_sequence != NO_SEQUENCE:
             first_sequence = advance_sequence(last_sequence, -delta)
             offsets = (last_offset - delta, last_offset, timestamp)
