@@ -56,6 +56,8 @@ class FollowerSession:
         self._news: dict[PartitionKey, _Position] = {}  # in the order in which they are served
         self._said: dict[PartitionKey, _Position] = {}  # in the last response, and not named again since
         self._is_urgent = False
+        self._is_behind = False
+        self._gathered_bytes = 0
         self._follower = NodeId(-1)
         self._broker_epoch = -1
         self._bytes_max = 0
@@ -70,6 +72,16 @@ class FollowerSession:
     def is_urgent(self) -> bool:
         """Whether it would say more than that: records, or a refusal. Nobody waits for a follower's high watermark."""
         return self._is_urgent
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the log had grown already when the last request came: producers do not wait for this follower."""
+        return self._is_behind
+
+    @property
+    def gathered_bytes(self) -> int:
+        """Bytes that were appended since the last response."""
+        return self._gathered_bytes
 
     def accept(self, request: FetchRequest, now_ms: int) -> None:
         """Take a request: positions that moved, partitions that are forgotten. High watermarks may move by it."""
@@ -130,8 +142,9 @@ class FollowerSession:
         if position is not None and position.partition is not None:
             position.partition.detach_stream(self._follower, position.notice)
 
-    def _hear(self, key: PartitionKey, is_urgent: bool) -> None:
+    def _hear(self, key: PartitionKey, is_urgent: bool, appended_bytes: int) -> None:
         """Something moved on a partition."""
+        self._gathered_bytes += appended_bytes
         if key in self._said:
             return  # the follower has yet to answer what it was told
         self._news[key] = self._positions[key]
@@ -146,6 +159,7 @@ class FollowerSession:
             has_data = True
         else:
             has_data = fetch.fetch_offset < partition.log_end_offset
+            self._is_behind = self._is_behind or has_data
             if not has_data and partition.high_watermark <= position.high_watermark:
                 return
         self._news[position.key] = position
@@ -154,7 +168,8 @@ class FollowerSession:
     def respond(self) -> FetchResponse:
         """Say what there is to say, as far as `max_bytes` reaches; at least one batch. It may be nothing."""
         response = FetchResponse(error_code=self._error)
-        self._is_urgent = False
+        self._is_urgent = self._is_behind = False
+        self._gathered_bytes = 0
         if self._error is not ErrorCode.NONE:
             self._error = ErrorCode.NONE
             return response

@@ -179,7 +179,7 @@ class Partition(ReadableReplica):
             for follower in leadership.followers.values():
                 follower.leader_appends(end_before)
             for notice in self._streams.values():
-                notice(True)
+                notice(True, len(batches))
             self._advance_high_watermark(leadership, now_ms)
         return AppendOutcome(
             ErrorCode.NONE,

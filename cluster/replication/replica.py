@@ -21,7 +21,7 @@ from cluster.replication.partition_host import PartitionHost
 from cluster.replication.roles import PartitionRole, RoleEvent, next_role
 from cluster.storage import Appended, EpochEndOffset, Log
 
-StreamNotice = Callable[[bool], None]
+StreamNotice = Callable[[bool, int], None]
 """Tells a follower's stream that something moved; True when it is worth answering at once."""
 
 _logger = logging.getLogger(__name__)
@@ -204,7 +204,7 @@ class Replica:
 
     def _notify(self, urgent: bool) -> None:
         for notice in self._streams.values():
-            notice(urgent)
+            notice(urgent, 0)
         self._host.watches.notify(self.topic_partition)
 
     def _take_role(self, event: RoleEvent, state: PartitionState) -> None:

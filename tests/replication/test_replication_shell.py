@@ -10,6 +10,7 @@ from shell_cluster import LAG_MS, Broker, ShellCluster, simulate
 
 from cluster.base.errors import ErrorCode
 from cluster.base.ids import TopicPartition
+from cluster.base.trace import FollowerProgressed
 from cluster.metadata import MetadataImage, delta_between
 from cluster.replication import PartitionRole
 from cluster.runtime.sim import SimProcessFailed
@@ -28,6 +29,47 @@ def test_acks_all_takes_round_trips_and_not_timers() -> None:
             assert await elapsed_ms(lab, 1, f"v{number}") < 20
         await asyncio.sleep(0.05)
         assert [broker.partition().high_watermark for broker in lab.brokers.values()] == [21, 21, 21]
+
+    simulate(test)
+
+
+def exchanges(lab: ShellCluster, follower: int) -> int:
+    """Return at how many different times a follower of broker 1 acknowledged something."""
+    times = {
+        traced.time_us
+        for traced in lab.simulation.trace.events
+        if isinstance(traced.event, FollowerProgressed) and traced.event.follower == follower
+    }
+    return len(times)
+
+
+def test_small_batches_of_a_pipelined_load_travel_together() -> None:
+    """An exchange costs the same for one batch as for fifty."""
+
+    async def test(lab: ShellCluster) -> None:
+        await lab.produce(1, "warm-up")
+        before = exchanges(lab, 2)
+        answers = []
+        for number in range(200):  # a batch every half millisecond, whether the last one is acknowledged or not
+            answers.append(asyncio.ensure_future(lab.produce(1, f"v{number}")))
+            await asyncio.sleep(0.0005)
+        assert set(await asyncio.gather(*answers)) == {ErrorCode.NONE}
+        assert exchanges(lab, 2) - before <= 12
+
+    simulate(test)
+
+
+def test_a_response_leaves_when_nothing_more_comes() -> None:
+    """Producers that have in flight what they may would otherwise wait for the response, and it for them."""
+
+    async def test(lab: ShellCluster) -> None:
+        await lab.produce(1, "warm-up")
+        began_us = lab.simulation.now_us()
+        for _ in range(20):
+            first = asyncio.ensure_future(lab.produce(1, "first"))
+            await asyncio.sleep(0.0003)  # the first is on its way to the followers
+            await asyncio.gather(first, lab.produce(1, "second"))
+        assert (lab.simulation.now_us() - began_us) / 20 < 10_000
 
     simulate(test)
 
