@@ -178,8 +178,9 @@ class Partition(ReadableReplica):
             self._flush_needed = self.log.flush_due(wall_ms)
             for follower in leadership.followers.values():
                 follower.leader_appends(end_before)
+            appended_bytes = sum(header.size_bytes for header in appended.batches)
             for notice in self._streams.values():
-                notice(True, len(batches))
+                notice(True, appended_bytes)
             self._advance_high_watermark(leadership, now_ms)
         return AppendOutcome(
             ErrorCode.NONE,
