@@ -389,6 +389,17 @@ class RecordConsumed(TraceEvent):
     final: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class ConsumerPlaced(TraceEvent):
+    """A consumer was given other partitions: where it goes on says nothing about where it was.
+
+    `by_group` says whether a group protocol chose them, or the client itself.
+    """
+
+    partitions: tuple[str, ...]
+    by_group: bool
+
+
 # --- the lab ---------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,9 @@ from collections.abc import Mapping
 
 from cluster.checks.committed_offsets_kept import CommittedOffsetsKept
 from cluster.checks.consumers_below_high_watermark import ConsumersBelowHighWatermark
+from cluster.checks.contract import Adversity, Permission
 from cluster.checks.high_watermark_monotonic import HighWatermarkMonotonic
+from cluster.checks.judgement import Judgement, weigh
 from cluster.checks.no_duplicates import NoDuplicates
 from cluster.checks.no_lost_acks import NoLostAcks
 from cluster.checks.one_active_controller import OneActiveControllerPerEpoch
@@ -18,6 +20,14 @@ from cluster.checks.one_owner_per_generation import OneOwnerPerGeneration
 from cluster.checks.oracle import Evidence, Oracle, ReplicaBatch, Violation
 from cluster.checks.per_partition_order import PerPartitionOrder
 from cluster.checks.replicas_identical import ReplicasIdentical
+from cluster.checks.setting import (
+    ClientSetting,
+    Setting,
+    SettingError,
+    TopicSetting,
+    setting_from_json,
+    setting_to_json,
+)
 from cluster.checks.single_value_per_offset import SingleValuePerOffset
 
 ORACLES: Mapping[str, type[Oracle]] = {
@@ -38,4 +48,20 @@ ORACLES: Mapping[str, type[Oracle]] = {
 }
 """Every oracle by its name."""
 
-__all__ = ["ORACLES", "Evidence", "Oracle", "ReplicaBatch", "Violation"]
+__all__ = [
+    "ORACLES",
+    "Adversity",
+    "ClientSetting",
+    "Evidence",
+    "Judgement",
+    "Oracle",
+    "Permission",
+    "ReplicaBatch",
+    "Setting",
+    "SettingError",
+    "TopicSetting",
+    "Violation",
+    "setting_from_json",
+    "setting_to_json",
+    "weigh",
+]

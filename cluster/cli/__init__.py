@@ -29,6 +29,7 @@ _COMMANDS = (
     "run",
     "explore",
     "validate",
+    "check",
     "node",
     "console-producer",
     "console-consumer",

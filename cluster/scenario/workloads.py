@@ -19,6 +19,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka import errors as kafka_errors
 
 from cluster.base.trace import (
+    ConsumerPlaced,
     RecordAcknowledged,
     RecordConsumed,
     RecordFailed,
@@ -131,6 +132,8 @@ class Workloads:
         wanted = range(self._partitions[client.topic]) if client.partition is None else [client.partition]
         try:
             consumer.assign([TopicPartition(client.topic, partition) for partition in wanted])
+            placed = tuple(f"{client.topic}-{partition}" for partition in wanted)
+            self._target.emit(name, ConsumerPlaced(placed, by_group=False))
             while not self._stopping:
                 try:
                     polled = await consumer.getmany(timeout_ms=POLL_MS)

@@ -1,0 +1,162 @@
+"""The contract: which anomalies a configuration permits, and by which promise that was not made.
+
+Here: one table of rules with their sources, and a pure function over it. A rule speaks about one client and one
+topic; rules about faults also ask what happened, when that is known. Not here: finding anomalies (`history`, the
+oracles).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cluster.checks.setting import ClientSetting, Setting, TopicSetting
+
+COMMITTED_LOST = "committed-lost"
+"""What white-box invariants share: a record was committed, and a replica that should have it has it not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adversity:
+    """What befell the cluster, as far as promises depend on it. Counts are of nodes.
+
+    `power_losses`: nodes that lost what they had not synced. `damaged_disks`: nodes whose stored bytes were harmed.
+    """
+
+    power_losses: int = 0
+    damaged_disks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """Why an anomaly is no bug: the configuration, in words, and where the promise is written down."""
+
+    reason: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What a rule is asked about. `subscribed`: a group chose the consumer's partitions."""
+
+    client: ClientSetting
+    topic: TopicSetting
+    setting: Setting
+    adversity: Adversity
+    subscribed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One promise that a configuration does not make."""
+
+    anomalies: tuple[str, ...]
+    applies: Callable[[Circumstances], bool]
+    reason: str
+    source: str
+
+
+_ACKED_LOST = ("lost-write", "unseen", "inconsistent-offsets", "nonmonotonic-send")
+"""What follows when an acknowledged record is lost: it is gone, and its offset is given to another."""
+
+_ANY_LOST = (
+    *_ACKED_LOST,
+    "vanished",
+    "poll-skip",
+    "nonmonotonic-poll",
+    "int-poll-skip",
+    "int-nonmonotonic-poll",
+    COMMITTED_LOST,
+)
+"""What follows when a committed record is lost: consumers had seen it, too."""
+
+
+def _power_was_lost(asked: Circumstances) -> bool:
+    return asked.adversity.power_losses > 0 and asked.topic.flush_messages != 1
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        _ACKED_LOST,
+        lambda asked: asked.client.acks == "0",
+        "acks=0: the producer does not wait for anybody to store the record",
+        "Kafka documentation, producer config acks",
+    ),
+    Rule(
+        _ACKED_LOST,
+        lambda asked: asked.client.acks == "1",
+        "acks=1: the leader alone had to store it, and no follower need have fetched it when that leader is replaced",
+        "Kafka documentation, producer config acks",
+    ),
+    Rule(
+        _ANY_LOST,
+        lambda asked: asked.topic.unclean_leader_election,
+        "unclean.leader.election.enable=true: a replica that lacks records may become leader",
+        "Kafka documentation, topic config unclean.leader.election.enable; KIP-106",
+    ),
+    Rule(
+        _ANY_LOST,
+        lambda asked: _power_was_lost(asked) and asked.topic.effective_min_isr == 1,
+        "min.insync.replicas=1: acks=all may mean one copy, and a node lost power before it had synced",
+        "KIP-966, motivation",
+    ),
+    Rule(
+        _ANY_LOST,
+        lambda asked: _power_was_lost(asked) and not asked.setting.eligible_leader_replicas,
+        "eligible.leader.replicas.version=0: the last replica in sync may lead again with less than it had",
+        "KIP-966, the last replica standing",
+    ),
+    Rule(
+        _ANY_LOST,
+        lambda asked: _power_was_lost(asked) and asked.adversity.power_losses >= asked.topic.effective_min_isr,
+        "as many nodes lost power as min.insync.replicas asks for, and nothing was synced to disk",
+        "KIP-966, guarantees below min.insync.replicas unclean shutdowns",
+    ),
+    Rule(
+        _ANY_LOST,
+        lambda asked: asked.adversity.damaged_disks >= asked.topic.effective_min_isr,
+        "as many disks were damaged as min.insync.replicas asks for copies",
+        "Kafka documentation, replication: f failures need f+1 copies",
+    ),
+    Rule(
+        ("duplicate", "nonmonotonic-send", "int-nonmonotonic-send"),
+        lambda asked: not asked.client.idempotence,
+        "enable.idempotence=false: what got no answer is sent again, and may be stored twice or out of order",
+        "KIP-98",
+    ),
+    Rule(
+        ("int-send-skip",),
+        lambda asked: True,
+        "records of several producers lie side by side in a partition",
+        "Jepsen's Kafka tests: always tolerated",
+    ),
+    Rule(
+        ("poll-skip", "nonmonotonic-poll"),
+        lambda asked: asked.subscribed,
+        "a group moved the partition: its next owner goes on where the last commit was",
+        "Kafka documentation, consumer groups; Jepsen's Kafka tests: tolerated under subscribe",
+    ),
+    Rule(
+        ("aborted-read", "precommitted-read"),
+        lambda asked: asked.client.isolation == "read_uncommitted",
+        "isolation.level=read_uncommitted: records of open and aborted transactions are shown",
+        "KIP-98, consumer config isolation.level",
+    ),
+    Rule(
+        ("g0", "g1c-with-ww"),
+        lambda asked: True,
+        "Kafka's transactions are atomic, but do not isolate writes from each other",
+        "KIP-98; Jepsen's Kafka tests: always tolerated",
+    ),
+)
+"""All that Kafka does not promise, in the order in which reasons are given."""
+
+
+def permission(anomaly: str, asked: Circumstances) -> Permission | None:
+    """Return why an anomaly is permitted; None when nothing permits it, so that it is a bug."""
+    for rule in RULES:
+        if anomaly in rule.anomalies and rule.applies(asked):
+            return Permission(rule.reason, rule.source)
+    if asked.setting.legacy:
+        return Permission(f"{', '.join(asked.setting.legacy)}: a bug that Kafka had is switched on", "README, legacy")
+    return None

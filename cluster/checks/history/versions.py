@@ -1,0 +1,98 @@
+"""The version order of each key: which offsets anybody ever saw, counted without the gaps, and what was at them.
+
+Built from acknowledged sends and from all polls (Jepsen's `version-orders`). An offset's place in the order is its
+**index**: control records and aborted ones leave gaps in offsets that nobody must take for lost values.
+"""
+
+from __future__ import annotations
+
+from cluster.checks.history.operations import OK, Operation, Value
+
+
+class KeyVersions:
+    """One key: the values seen at each offset, the offsets of each value, who sent it, and who read it."""
+
+    __slots__ = (
+        "_sorted", "at", "final_from", "indexes", "offsets", "others", "read", "read_finally", "repeats", "senders",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.at: dict[int, Value] = {}
+        """The first value seen at an offset."""
+        self.others: dict[int, dict[Value, str]] = {}
+        """Further values that were seen at it, and who saw them."""
+        self.offsets: dict[Value, int] = {}
+        """The first known offset of a value."""
+        self.repeats: dict[Value, dict[int, None]] = {}
+        """All its offsets, when it has more than one."""
+        self.senders: dict[Value, Operation] = {}
+        self.read: set[Value] = set()
+        self.read_finally: set[Value] = set()
+        self.final_from = -1
+        """The lowest offset of the final reading; -1 when there was none."""
+        self.indexes: dict[int, int] = {}
+        self._sorted: list[int] = []
+
+    def see(self, offset: int, value: Value, process: str) -> None:
+        """Somebody was told that this value lies at this offset."""
+        first = self.at.setdefault(offset, value)
+        if first != value:
+            self.others.setdefault(offset, {}).setdefault(value, process)
+        known = self.offsets.setdefault(value, offset)
+        if known != offset:
+            self.repeats.setdefault(value, {known: None})[offset] = None
+
+    def order(self) -> None:
+        """Number the offsets; call it when all have been seen."""
+        self._sorted = sorted(self.at)
+        self.indexes = {offset: index for index, offset in enumerate(self._sorted)}
+
+    @property
+    def sorted_offsets(self) -> list[int]:
+        """All offsets in order."""
+        return self._sorted
+
+    def first_index(self, value: Value) -> int:
+        """The place of a value's first offset; -1 when none is known."""
+        offset = min(self.repeats[value]) if value in self.repeats else self.offsets.get(value)
+        return -1 if offset is None else self.indexes[offset]
+
+    def last_index(self, value: Value) -> int:
+        """The place of a value's last offset; -1 when none is known."""
+        offset = max(self.repeats[value]) if value in self.repeats else self.offsets.get(value)
+        return -1 if offset is None else self.indexes[offset]
+
+
+def version_orders(operations: list[Operation]) -> dict[str, KeyVersions]:
+    """Build the order of every key that operations name, keys in the order of their first appearance."""
+    keys: dict[str, KeyVersions] = {}
+    for operation in operations:
+        for key, value, offset in operation.sends:
+            versions = keys.get(key)
+            if versions is None:
+                versions = keys[key] = KeyVersions()
+            versions.senders[value] = operation
+            if offset >= 0 and operation.outcome == OK:
+                versions.see(offset, value, operation.process)
+        if operation.polls:
+            _see_polls(keys, operation)
+    for versions in keys.values():
+        versions.order()
+    return keys
+
+
+def _see_polls(keys: dict[str, KeyVersions], operation: Operation) -> None:
+    process = operation.process
+    is_ok = operation.outcome == OK
+    for key, records in operation.polls:
+        versions = keys.get(key)
+        if versions is None:
+            versions = keys[key] = KeyVersions()
+        for offset, value in records:
+            versions.see(offset, value, process)
+            if is_ok:
+                versions.read.add(value)
+        if is_ok and operation.final and records:
+            versions.read_finally.update(value for _, value in records)
+            lowest = min(offset for offset, _ in records)
+            versions.final_from = lowest if versions.final_from < 0 else min(lowest, versions.final_from)

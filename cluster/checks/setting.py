@@ -1,0 +1,172 @@
+"""What the cluster and its clients were configured with, as far as it decides what they promise.
+
+Here: the facts under Kafka's own names, and their JSON form, which is a history's line of type `setting`. Not here:
+what follows from them (`contract`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+ACKS = ("0", "1", "all")
+ISOLATIONS = ("read_uncommitted", "read_committed")
+
+
+class SettingError(ValueError):
+    """A setting has an unknown name or a value that it cannot have."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSetting:
+    """One client; the defaults are those of Kafka's own clients since 3.0 (KIP-679)."""
+
+    acks: str = "all"
+    idempotence: bool = True
+    transactional: bool = False
+    isolation: str = "read_uncommitted"
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSetting:
+    """One topic; the defaults are Kafka's, but for the replication factor, which has no useful one."""
+
+    replication_factor: int = 3
+    min_insync_replicas: int = 1
+    unclean_leader_election: bool = False
+    flush_messages: int | None = None
+
+    @property
+    def effective_min_isr(self) -> int:
+        """How many copies acks=all asks for: never more than there are replicas."""
+        return min(self.min_insync_replicas, self.replication_factor)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """All of it. `names` are nodes by id, `voters` the controllers; both are empty for a cluster that is not ours."""
+
+    clients: Mapping[str, ClientSetting] = field(default_factory=dict)
+    topics: Mapping[str, TopicSetting] = field(default_factory=dict)
+    default_client: ClientSetting = ClientSetting()
+    default_topic: TopicSetting = TopicSetting()
+    eligible_leader_replicas: bool = True
+    legacy: tuple[str, ...] = ()
+    names: Mapping[int, str] = field(default_factory=dict)
+    voters: tuple[str, ...] = ()
+
+    def client(self, name: str) -> ClientSetting:
+        """A client's setting, by its process's name."""
+        return self.clients.get(name, self.default_client)
+
+    def topic(self, name: str) -> TopicSetting:
+        """A topic's setting."""
+        return self.topics.get(name, self.default_topic)
+
+    def topic_of(self, key: str) -> TopicSetting:
+        """The setting of the topic that a key such as `orders-0` lies in."""
+        return self.topic(key.rpartition("-")[0] or key)
+
+
+_CLIENT_NAMES = {
+    "acks": "acks",
+    "enable.idempotence": "idempotence",
+    "transactional": "transactional",
+    "isolation.level": "isolation",
+}
+_TOPIC_NAMES = {
+    "replication.factor": "replication_factor",
+    "min.insync.replicas": "min_insync_replicas",
+    "unclean.leader.election.enable": "unclean_leader_election",
+    "flush.messages": "flush_messages",
+}
+_PARTS = (
+    "type",
+    "time_us",
+    "clients",
+    "topics",
+    "default-client",
+    "default-topic",
+    "eligible.leader.replicas",
+    "legacy",
+)
+
+
+def setting_from_json(row: Mapping[str, Any]) -> Setting:
+    """Read a line of type `setting`. Raises SettingError."""
+    for name in row:
+        if name not in _PARTS:
+            raise SettingError(f"unknown setting {name!r}: there are {', '.join(_PARTS[2:])}")
+    clients, topics = _mapping(row, "clients"), _mapping(row, "topics")
+    return Setting(
+        clients={name: _client(f"clients/{name}", given) for name, given in clients.items()},
+        topics={name: _topic(f"topics/{name}", given) for name, given in topics.items()},
+        default_client=_client("default-client", row.get("default-client", {})),
+        default_topic=_topic("default-topic", row.get("default-topic", {})),
+        eligible_leader_replicas=_flag("eligible.leader.replicas", row.get("eligible.leader.replicas", True)),
+        legacy=tuple(str(name) for name in row.get("legacy", ())),
+    )
+
+
+def setting_to_json(setting: Setting) -> dict[str, Any]:
+    """Write the line that `setting_from_json` reads."""
+    return {
+        "type": "setting",
+        "clients": {name: _named(client, _CLIENT_NAMES) for name, client in setting.clients.items()},
+        "topics": {name: _named(topic, _TOPIC_NAMES) for name, topic in setting.topics.items()},
+        "eligible.leader.replicas": setting.eligible_leader_replicas,
+        "legacy": list(setting.legacy),
+    }
+
+
+def _named(one: ClientSetting | TopicSetting, names: Mapping[str, str]) -> dict[str, Any]:
+    found = {name: getattr(one, attribute) for name, attribute in names.items()}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _client(where: str, given: object) -> ClientSetting:
+    values = _values(where, given, _CLIENT_NAMES)
+    acks = "all" if str(values.get("acks", "all")) == "-1" else str(values.get("acks", "all"))
+    isolation = values.get("isolation", "read_uncommitted")
+    if acks not in ACKS:
+        raise SettingError(f"{where}/acks must be 0, 1 or all, not {acks!r}")
+    if isolation not in ISOLATIONS:
+        raise SettingError(f"{where}/isolation.level must be {' or '.join(ISOLATIONS)}, not {isolation!r}")
+    # A producer that asks for fewer acknowledgements is not idempotent: Kafka's clients refuse or disable it.
+    idempotence = _flag(f"{where}/enable.idempotence", values.get("idempotence", acks == "all"))
+    transactional = _flag(f"{where}/transactional", values.get("transactional", False))
+    return ClientSetting(acks, idempotence, transactional, isolation)
+
+
+def _topic(where: str, given: object) -> TopicSetting:
+    values = _values(where, given, _TOPIC_NAMES)
+    for name in ("replication_factor", "min_insync_replicas", "flush_messages"):
+        value = values.get(name)
+        if value is not None and (type(value) is not int or value < 1):
+            raise SettingError(f"{where}/{name.replace('_', '.')} must be a whole number from 1, not {value!r}")
+    if "unclean_leader_election" in values:
+        _flag(f"{where}/unclean.leader.election.enable", values["unclean_leader_election"])
+    return TopicSetting(**values)
+
+
+def _values(where: str, given: object, names: Mapping[str, str]) -> dict[str, Any]:
+    if not isinstance(given, Mapping):
+        raise SettingError(f"{where} must be an object of configs")
+    for name in given:
+        if name not in names:
+            raise SettingError(f"{where}: unknown config {name!r}; there are {', '.join(names)}")
+    return {names[name]: value for name, value in given.items()}
+
+
+def _mapping(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    given = row.get(name, {})
+    if not isinstance(given, Mapping):
+        raise SettingError(f"{name} must be an object")
+    return given
+
+
+def _flag(where: str, value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise SettingError(f"{where} must be true or false, not {value!r}")
