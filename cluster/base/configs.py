@@ -31,7 +31,10 @@ class ConfigType(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ConfigDefinition:
-    """One config: its name, type and default. `topic_name` is the topic-level synonym, when there is one."""
+    """One config: its name, type and default.
+
+    `topic_name` and `group_name` are what it is called on a topic and on a group, when these can have it themselves.
+    """
 
     name: str
     type: ConfigType
@@ -41,6 +44,12 @@ class ConfigDefinition:
     at_least: int | None = None
     at_most: int | None = None
     choices: tuple[str, ...] = ()
+    group_name: str | None = None
+
+    @property
+    def is_dynamic(self) -> bool:
+        """Whether the broker-level value may change at run time: those are read anew each time they are used."""
+        return self.topic_name is not None or self.name in _DYNAMIC
 
     def check(self, name: str, value: str) -> None:
         """Raise KafkaError(INVALID_CONFIG), naming the config and what it accepts, when the value does not fit."""
@@ -78,6 +87,9 @@ def _int(
 def _boolean(name: str, default: bool, documentation: str, topic_name: str | None = None) -> ConfigDefinition:
     return ConfigDefinition(name, ConfigType.BOOLEAN, str(default).lower(), documentation, topic_name)
 
+
+_DYNAMIC = ("producer.id.expiration.ms",)
+"""Broker-level configs that may change at run time although no topic can have them."""
 
 _DEFINITIONS = (
     # The metadata quorum
@@ -219,6 +231,9 @@ _DEFINITIONS = (
     _int("group.max.size", INT_MAX, "Members of one group", at_least=1),
     # Listeners
     _int("socket.request.max.bytes", 104_857_600, "The largest request", at_least=1),
+    _int(
+        "max.request.partition.size.limit", 2000, "The most partitions in one answer about topics (KIP-966)", at_least=1
+    ),
     _int("fetch.max.bytes", 57_671_680, "The most bytes in a fetch response to a client", at_least=1024),
 )
 
@@ -229,6 +244,11 @@ TOPIC_DEFINITIONS: Mapping[str, ConfigDefinition] = {
     definition.topic_name: definition for definition in _DEFINITIONS if definition.topic_name is not None
 }
 """Topic-level configs by their own name; the definition's name is the broker-level synonym."""
+
+GROUP_DEFINITIONS: Mapping[str, ConfigDefinition] = {
+    definition.group_name: definition for definition in _DEFINITIONS if definition.group_name is not None
+}
+"""Group-level configs by their own name; the definition's name is the broker-level synonym."""
 
 _FAST = {
     "controller.quorum.fetch.timeout.ms": "300",
@@ -272,11 +292,16 @@ class Configs:
 
     def for_topic(self, overrides: Mapping[str, str]) -> Configs:
         """Return these configs with a topic's own values laid over their broker-level synonyms."""
+        return self._with_synonyms(TOPIC_DEFINITIONS, overrides)
+
+    def for_group(self, overrides: Mapping[str, str]) -> Configs:
+        """Return these configs with a group's own values laid over their broker-level synonyms."""
+        return self._with_synonyms(GROUP_DEFINITIONS, overrides)
+
+    def _with_synonyms(self, table: Mapping[str, ConfigDefinition], overrides: Mapping[str, str]) -> Configs:
         if not overrides:
             return self
-        synonyms = {
-            TOPIC_DEFINITIONS[name].name: value for name, value in overrides.items() if name in TOPIC_DEFINITIONS
-        }
+        synonyms = {table[name].name: value for name, value in overrides.items() if name in table}
         return Configs({**self.values, **synonyms})
 
 

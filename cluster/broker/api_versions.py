@@ -2,7 +2,8 @@
 
 The list is made from the registry. From version 3 on the client gives its name and version, which must be made of
 letters, digits, dots and dashes (KIP-511), else INVALID_REQUEST. The response's header never has tagged fields.
-An unknown version is answered in version 0 (see `router`). Features: what the metadata says is finalized.
+An unknown version is answered in version 0 (see `router`). Features (KIP-584): those that may be at level 0 are told
+from version 4 on only, which older Java clients could not read; a feature at level 0 is not finalized.
 
 Produce is listed from version 0 on, as Kafka 4 does (KAFKA-18659), though older requests than the registry's are
 refused: older librdkafka (its issue 4956) writes gzip, snappy and lz4 uncompressed to a broker that does not say so.
@@ -17,6 +18,7 @@ from typing import Protocol
 from cluster.base.errors import ErrorCode
 from cluster.broker.context import BrokerContext
 from cluster.broker.request import Handler
+from cluster.metadata import FEATURES, feature_level
 from cluster.wire import API_VERSIONS_KEY, Fields, Message, encode_response
 
 _PRODUCE_KEY = 0
@@ -45,13 +47,19 @@ def handler_of(apis: Callable[[], Sequence[Listed]]) -> Handler:
         ):
             return {"error_code": ErrorCode.INVALID_REQUEST}
         image = context.image()
-        features = sorted(image.features.items())
+        levels = {name: feature_level(image, context.configs, name) for name in sorted(FEATURES)}
         return {
             "api_keys": [_range(api.key, _listed_from(api), api.newest) for api in apis()],
-            "supported_features": [{"name": name, "min_version": 0, "max_version": level} for name, level in features],
+            "supported_features": [
+                {"name": name, "min_version": feature.oldest, "max_version": feature.newest}
+                for name, feature in sorted(FEATURES.items())
+                if version >= 4 or feature.oldest > 0
+            ],
             "finalized_features_epoch": image.offset,
             "finalized_features": [
-                {"name": name, "max_version_level": level, "min_version_level": level} for name, level in features
+                {"name": name, "max_version_level": level, "min_version_level": level}
+                for name, level in levels.items()
+                if level > 0
             ],
         }
 

@@ -1,6 +1,6 @@
 """DescribeConfigs (API 32), versions 1 to 4: the configs in force, and where each value comes from.
 
-Topics: what was set on the topic, else the broker's synonym. Brokers: only about themselves, INVALID_REQUEST for
+Topics and groups: what was set on them, else the broker's synonym. Brokers: only about themselves, INVALID_REQUEST for
 another id, as in Kafka; the empty name means what was set at run time for all brokers. Other kinds of resources are
 INVALID_REQUEST. Only configs with an effect are listed; nothing is sensitive.
 Synonyms (KIP-226) on demand; types and documentation from version 3 on (KIP-569).
@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from enum import IntEnum
 
-from cluster.base.configs import DEFINITIONS, TOPIC_DEFINITIONS, ConfigDefinition
+from cluster.base.configs import DEFINITIONS, GROUP_DEFINITIONS, TOPIC_DEFINITIONS, ConfigDefinition
 from cluster.base.errors import ErrorCode, KafkaError
 from cluster.broker.context import BrokerContext
-from cluster.metadata import BROKER_RESOURCE, TOPIC_RESOURCE
+from cluster.metadata import BROKER_RESOURCE, GROUP_RESOURCE, TOPIC_RESOURCE
 from cluster.wire import Fields, Message
 
 
@@ -26,6 +26,7 @@ class ConfigSource(IntEnum):
     DYNAMIC_DEFAULT_BROKER = 3
     STATIC_BROKER = 4
     DEFAULT = 5
+    GROUP = 8
 
 
 Origin = tuple[str, str, ConfigSource]
@@ -59,6 +60,8 @@ def _entries_of(context: BrokerContext, resource_type: int, name: str) -> list[d
         if name not in image.topics:
             raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"The topic '{name}' does not exist.")
         return topic_entries(context, image.topic_configs(name))
+    if resource_type == GROUP_RESOURCE:
+        return _group_entries(context, image.group_configs(name))
     if resource_type != BROKER_RESOURCE:
         raise KafkaError(ErrorCode.INVALID_REQUEST, f"Unsupported resource type: {resource_type}")
     if name == "":
@@ -72,18 +75,28 @@ def _entries_of(context: BrokerContext, resource_type: int, name: str) -> list[d
             f"Unexpected broker id, expected {context.node_id} or empty string, but received {name}",
         )
     return [
-        _entry(key, list(_broker_origins(context, definition)), definition, definition.topic_name is None)
+        _entry(key, list(_broker_origins(context, definition)), definition, not definition.is_dynamic)
         for key, definition in sorted(DEFINITIONS.items())
     ]
 
 
 def topic_entries(context: BrokerContext, overrides: Mapping[str, str]) -> list[dict[str, object]]:
     """Return all configs of a topic on which `overrides` are set."""
+    return _entries(context, TOPIC_DEFINITIONS, overrides, ConfigSource.TOPIC)
+
+
+def _group_entries(context: BrokerContext, overrides: Mapping[str, str]) -> list[dict[str, object]]:
+    return _entries(context, GROUP_DEFINITIONS, overrides, ConfigSource.GROUP)
+
+
+def _entries(
+    context: BrokerContext, table: Mapping[str, ConfigDefinition], overrides: Mapping[str, str], source: ConfigSource
+) -> list[dict[str, object]]:
     entries = []
-    for name, definition in sorted(TOPIC_DEFINITIONS.items()):
+    for name, definition in sorted(table.items()):
         origins = list(_broker_origins(context, definition))
         if name in overrides:
-            origins.insert(0, (name, overrides[name], ConfigSource.TOPIC))
+            origins.insert(0, (name, overrides[name], source))
         entries.append(_entry(name, origins, definition, False))
     return entries
 

@@ -123,12 +123,14 @@ def is_legal_topic_name(name: str | None) -> bool:
 
 
 def _topic(image: MetadataImage, topic: TopicState, version: int) -> dict[str, object]:
-    partitions = [_partition(image, number, state, version) for number, state in enumerate(topic.partitions)]
+    partitions = [partition_fields(image, number, state, version) for number, state in enumerate(topic.partitions)]
     is_internal = topic.name in INTERNAL_TOPICS
     return {"name": topic.name, "topic_id": topic.topic_id, "is_internal": is_internal, "partitions": partitions}
 
 
-def _partition(image: MetadataImage, number: int, state: PartitionState, version: int) -> Fields:
+def partition_fields(image: MetadataImage, number: int, state: PartitionState, version: int) -> dict[str, object]:
+    """Return what a client of that version is told of a partition."""
+
     def is_live(node: int) -> bool:
         broker = image.brokers.get(node)
         return broker is not None and not broker.fenced

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cluster.broker import (
+    alter_configs,
     alter_partition_reassignments,
     api_versions,
     create_partitions,
@@ -19,6 +20,8 @@ from cluster.broker import (
     describe_cluster,
     describe_configs,
     describe_groups,
+    describe_quorum,
+    describe_topic_partitions,
     elect_leaders,
     fetch,
     find_coordinator,
@@ -27,6 +30,7 @@ from cluster.broker import (
     init_producer_id,
     join_group,
     leave_group,
+    list_config_resources,
     list_groups,
     list_offsets,
     list_partition_reassignments,
@@ -37,6 +41,8 @@ from cluster.broker import (
     offset_for_leader_epoch,
     produce,
     sync_group,
+    unregister_broker,
+    update_features,
 )
 from cluster.broker.request import Serve, answer_later, answer_member, answer_now
 from cluster.wire import load_schemas
@@ -82,6 +88,7 @@ APIS: tuple[Api, ...] = (
     Api(22, "InitProducerId", 0, 6, 2, answer_later(init_producer_id.handle)),
     Api(23, "OffsetForLeaderEpoch", 2, 4, 4, answer_now(offset_for_leader_epoch.handle)),
     Api(32, "DescribeConfigs", 1, 4, 4, answer_now(describe_configs.handle)),
+    Api(33, "AlterConfigs", 0, 2, 2, answer_later(alter_configs.handle)),
     Api(37, "CreatePartitions", 0, 3, 2, answer_later(create_partitions.handle)),
     Api(42, "DeleteGroups", 0, 2, 2, answer_later(delete_groups.handle)),
     Api(43, "ElectLeaders", 0, 2, 2, answer_later(elect_leaders.handle)),
@@ -89,7 +96,12 @@ APIS: tuple[Api, ...] = (
     Api(45, "AlterPartitionReassignments", 0, 1, 0, answer_later(alter_partition_reassignments.handle)),
     Api(46, "ListPartitionReassignments", 0, 0, 0, answer_now(list_partition_reassignments.handle)),
     Api(47, "OffsetDelete", 0, 0, 1, answer_later(offset_delete.handle)),
+    Api(55, "DescribeQuorum", 0, 2, 0, answer_later(describe_quorum.handle)),
+    Api(57, "UpdateFeatures", 0, 2, 0, answer_later(update_features.handle)),
     Api(60, "DescribeCluster", 0, 2, 0, answer_now(describe_cluster.handle)),
+    Api(64, "UnregisterBroker", 0, 0, 0, answer_later(unregister_broker.handle)),
+    Api(74, "ListConfigResources", 0, 1, 0, answer_now(list_config_resources.handle)),
+    Api(75, "DescribeTopicPartitions", 0, 0, 0, answer_now(describe_topic_partitions.handle)),
 )
 
 API_BY_KEY: Mapping[int, Api] = {api.key: api for api in APIS}

@@ -10,6 +10,7 @@ from cluster.controller.brokers import (
 )
 from cluster.controller.config_changes import DYNAMIC_BROKER_DEFINITIONS, alter_configs
 from cluster.controller.decision import Decision, topic_settings
+from cluster.controller.feature_changes import update_features
 from cluster.controller.isr import alter_partitions
 from cluster.controller.leadership import balance_leaders
 from cluster.controller.reassignments import alter_partition_reassignments
@@ -38,4 +39,5 @@ __all__ = [
     "register_broker",
     "topic_settings",
     "unregister_broker",
+    "update_features",
 ]

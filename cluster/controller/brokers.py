@@ -17,7 +17,7 @@ from cluster.base.limits import BROKERS_MAX
 from cluster.controller.decision import Decision
 from cluster.controller.leadership import Records, bring_broker_in, leads_any, take_broker_out, take_lost_broker_out
 from cluster.controller.sessions import BrokerSessions
-from cluster.metadata import BrokerRegistration, Endpoint, MetadataImage, broker_record
+from cluster.metadata import BrokerRegistration, Endpoint, MetadataImage, broker_record, elr_is_enabled
 from cluster.rpc import controller_pb2 as rpc
 from cluster.rpc import metadata_pb2 as pb
 
@@ -92,7 +92,7 @@ def _take_previous_process_out(
 ) -> Records:
     """A stop was clean if the broker can name the epoch it had (KIP-966); otherwise its last records may be gone."""
     is_clean = previous_broker_epoch == existing.broker_epoch
-    if is_clean or not configs.flag("eligible.leader.replicas.enable"):
+    if is_clean or not elr_is_enabled(image, configs):
         return take_broker_out(image, configs, existing.broker_id)
     return take_lost_broker_out(image, configs, existing.broker_id)
 

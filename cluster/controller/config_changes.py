@@ -1,26 +1,40 @@
-"""Configs that change while the cluster runs, of topics and of brokers (KIP-339).
+"""Configs that change while the cluster runs, of topics, brokers and groups (KIP-339, KIP-1043).
 
-Here: which values are accepted, and what a change means at once for partitions. A broker-level config may change at
-run time only when topics can have it too: those are read anew each time they are used. Not here: definitions and
-defaults (`cluster.base.configs`).
+Here: which values are accepted, and what a change means at once for partitions. Groups need not exist: their configs
+wait for them. Not here: definitions and defaults, and which broker-level configs are dynamic (`cluster.base.configs`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cluster.base.configs import DEFINITIONS, TOPIC_DEFINITIONS, ConfigDefinition, Configs, ConfigType, check_config
+from cluster.base.configs import (
+    DEFINITIONS,
+    GROUP_DEFINITIONS,
+    TOPIC_DEFINITIONS,
+    ConfigDefinition,
+    Configs,
+    ConfigType,
+    check_config,
+)
 from cluster.base.errors import ErrorCode, KafkaError
 from cluster.controller.decision import Decision, topic_settings
 from cluster.controller.leadership import Records, reconsider_partitions
-from cluster.metadata import BROKER_RESOURCE, TOPIC_RESOURCE, MetadataImage, apply_batch, config_record
+from cluster.metadata import (
+    BROKER_RESOURCE,
+    GROUP_RESOURCE,
+    TOPIC_RESOURCE,
+    MetadataImage,
+    apply_batch,
+    config_record,
+)
 from cluster.rpc import controller_pb2 as rpc
 
 SET, DELETE, APPEND, SUBTRACT = range(4)
 """Kafka's `AlterConfigOp.OpType`."""
 
 DYNAMIC_BROKER_DEFINITIONS: Mapping[str, ConfigDefinition] = {
-    name: definition for name, definition in DEFINITIONS.items() if definition.topic_name is not None
+    name: definition for name, definition in DEFINITIONS.items() if definition.is_dynamic
 }
 """The broker-level configs that may change at run time."""
 
@@ -54,6 +68,8 @@ def _alter_resource(image: MetadataImage, configs: Configs, resource: rpc.AlterC
     kind, name = resource.resource_type, resource.resource_name
     names = [change.name for change in resource.configs]
     records: Records = ()
+    if resource.replaces_all:
+        records += tuple(config_record(kind, name, key, None) for key in current if key not in names)
     for change in resource.configs:
         if names.count(change.name) > 1:
             raise KafkaError(ErrorCode.INVALID_REQUEST, f"{change.name} is changed more than once.")
@@ -74,6 +90,10 @@ def _resource_configs(
         if name not in image.topics:
             raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"The topic '{name}' does not exist.")
         return TOPIC_DEFINITIONS, topic_settings(image, configs, name, {}), image.topic_configs(name)
+    if resource.resource_type == GROUP_RESOURCE:
+        if not name:
+            raise KafkaError(ErrorCode.INVALID_REQUEST, "Default group resources are not allowed.")
+        return GROUP_DEFINITIONS, configs, image.group_configs(name)
     if resource.resource_type != BROKER_RESOURCE:
         raise KafkaError(ErrorCode.INVALID_REQUEST, f"Unexpected resource type {resource.resource_type}.")
     if not name:

@@ -14,7 +14,7 @@ from cluster.base.ids import NodeId, TopicPartition
 from cluster.controller.decision import topic_settings
 from cluster.controller.elections import Election, Nodes
 from cluster.controller.partition_change import ChangeRules, change_partition
-from cluster.metadata import MetadataImage, PartitionState
+from cluster.metadata import MetadataImage, PartitionState, elr_is_enabled
 from cluster.rpc import metadata_pb2 as pb
 
 Records = tuple[pb.MetadataRecord, ...]
@@ -36,7 +36,7 @@ def rules_for(
         may_lead=may_lead or image.is_active,
         election=election or (Election.UNCLEAN if is_unclean else Election.CLEAN),
         min_isr=settings.integer("min.insync.replicas"),
-        elr_enabled=configs.flag("eligible.leader.replicas.enable"),
+        elr_enabled=elr_is_enabled(image, configs),
         lost=lost,
     )
 

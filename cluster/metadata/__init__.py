@@ -2,8 +2,10 @@
 
 from cluster.metadata.apply import apply_batch
 from cluster.metadata.delta import MetadataDelta, delta_between, trace_delta
+from cluster.metadata.features import ELR_FEATURE, FEATURES, elr_is_enabled, feature_level
 from cluster.metadata.image import (
     BROKER_RESOURCE,
+    GROUP_RESOURCE,
     RECOVERED,
     RECOVERING,
     TOPIC_RESOURCE,
@@ -25,6 +27,9 @@ from cluster.metadata.snapshot import read_snapshot, write_snapshot
 
 __all__ = [
     "BROKER_RESOURCE",
+    "ELR_FEATURE",
+    "FEATURES",
+    "GROUP_RESOURCE",
     "RECOVERED",
     "RECOVERING",
     "TOPIC_RESOURCE",
@@ -38,6 +43,8 @@ __all__ = [
     "broker_record",
     "config_record",
     "delta_between",
+    "elr_is_enabled",
+    "feature_level",
     "merge_change",
     "partition_record",
     "read_broker",

@@ -20,6 +20,9 @@ TOPIC_RESOURCE = 2
 BROKER_RESOURCE = 4
 """Kafka's `ConfigResource.Type.BROKER`; the empty name means all brokers."""
 
+GROUP_RESOURCE = 32
+"""Kafka's `ConfigResource.Type.GROUP`."""
+
 RECOVERED = 0
 """Kafka's `LeaderRecoveryState`: the leader has whatever was committed."""
 
@@ -147,6 +150,10 @@ class MetadataImage:
     def broker_configs(self, broker_id: int | None) -> Mapping[str, str]:
         """Return what was set at run time on one broker, or with None on all of them."""
         return self.configs.get((BROKER_RESOURCE, "" if broker_id is None else str(broker_id)), _NOTHING)
+
+    def group_configs(self, group_id: str) -> Mapping[str, str]:
+        """Return what was set at run time on a group."""
+        return self.configs.get((GROUP_RESOURCE, group_id), _NOTHING)
 
     def live_brokers(self) -> tuple[BrokerRegistration, ...]:
         """Return the brokers that clients may talk to: those that are not fenced, by id."""

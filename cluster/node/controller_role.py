@@ -23,7 +23,7 @@ class ControllerRole:
         self.controller = ActiveController(config, world, configs)
         self.quorum = Quorum(config, world, configs, self.controller)
         self.controller.attach(self.quorum)
-        self._service = ControllerService(self.controller, configs, world.rng)
+        self._service = ControllerService(self.controller, config, world, configs)
         self._hurry = asyncio.Event()
 
     def register(self, server: grpc.aio.Server) -> None:

@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 from cluster.base.configs import Configs
 from cluster.base.errors import ErrorCode, KafkaError
 from cluster.base.limits import METADATA_UPDATE_BYTES_MAX
-from cluster.base.ports import Rng
 from cluster.controller import (
     Decision,
     allocate_producer_ids,
@@ -23,12 +22,16 @@ from cluster.controller import (
     create_topics,
     delete_topics,
     elect_leaders,
+    update_features,
 )
 from cluster.controller import unregister_broker as forget_broker
 from cluster.metadata import MetadataImage, write_snapshot
 from cluster.node.active_controller import ActiveController
+from cluster.node.config import NodeConfig
+from cluster.node.world import World
 from cluster.raft import Entry
 from cluster.rpc import controller_pb2 as rpc
+from cluster.rpc import metadata_pb2 as pb
 from cluster.rpc.controller_pb2_grpc import ControllerServicer
 
 _Reply = TypeVar("_Reply", bound="Any")  # one of the replies, which all have a status
@@ -38,10 +41,12 @@ _Context = Any  # nothing is asked of the RPC's context
 class ControllerService(ControllerServicer):
     """The servicer. It answers on every voter; the passive ones only know who might be active."""
 
-    def __init__(self, controller: ActiveController, configs: Configs, rng: Rng) -> None:
+    def __init__(self, controller: ActiveController, config: NodeConfig, world: World, configs: Configs) -> None:
         self._controller = controller
         self._configs = configs
-        self._rng = rng
+        self._world = world
+        self._rng = world.rng
+        self._voters = config.voters
         # Twice in the time after which a follower believes the controller to be gone.
         self._keep_alive_ms = configs.integer("controller.quorum.fetch.timeout.ms") // 2
 
@@ -106,6 +111,10 @@ class ControllerService(ControllerServicer):
             rpc.IncrementalAlterConfigsReply, lambda image: alter_configs(image, self._configs, request)
         )
 
+    async def UpdateFeatures(self, request: rpc.UpdateFeaturesRequest, context: _Context) -> rpc.StatusReply:
+        """Set the levels of features."""
+        return await self._decide(rpc.StatusReply, lambda image: update_features(image, self._configs, request))
+
     # --- the rest
 
     async def AllocateProducerIds(
@@ -119,29 +128,37 @@ class ControllerService(ControllerServicer):
         controller = self._controller
         if controller.term is None:
             return rpc.DescribeQuorumReply(status=self._not_controller())
+        clock = self._world.clock
+        start_ms = clock.wall_ms() - clock.monotonic_ms()  # what the monotonic clock counts from
         voters = [
             rpc.QuorumReplica(
                 replica_id=voter.node_id,
-                log_end_offset=voter.match_index,
-                last_fetch_timestamp_ms=voter.last_contact_ms,
-                last_caught_up_timestamp_ms=voter.last_contact_ms,
+                log_end_offset=voter.match_index + 1,
+                last_fetch_timestamp_ms=start_ms + voter.last_contact_ms,
+                last_caught_up_timestamp_ms=start_ms + voter.last_caught_up_ms,
             )
             for voter in controller.quorum.status()
         ]
+        voter_ids = [voter.node_id for voter in self._voters]
         observers = [
             rpc.QuorumReplica(
                 replica_id=broker_id,
-                log_end_offset=session.metadata_offset,
-                last_fetch_timestamp_ms=session.heard_ms,
-                last_caught_up_timestamp_ms=session.heard_ms,
+                log_end_offset=session.metadata_offset + 1,
+                last_fetch_timestamp_ms=start_ms + session.heard_ms,
+                last_caught_up_timestamp_ms=start_ms + session.heard_ms,
             )
             for broker_id, session in controller.sessions.all()
+            if broker_id not in voter_ids
         ]
         return rpc.DescribeQuorumReply(
             status=self._status(),
-            high_watermark=controller.quorum.commit_index,
+            high_watermark=controller.quorum.commit_index + 1,
             voters=voters,
             observers=observers,
+            nodes=[
+                rpc.QuorumNode(node_id=voter.node_id, rpc=pb.Endpoint(host=voter.host, port=voter.rpc_port))
+                for voter in self._voters
+            ],
         )
 
     async def FollowMetadata(

@@ -33,6 +33,7 @@ class VoterStatus:
     node_id: NodeId
     match_index: int
     last_contact_ms: int
+    last_caught_up_ms: int
 
 
 class Leader:
@@ -108,6 +109,8 @@ class Leader:
         elif progress.accepted(reply.match_index):
             assert reply.match_index <= self._state.log.last_index, "a follower agrees with what exists"
             self.advance_commit()
+        if progress.match_index == self._state.log.last_index:
+            progress.caught_up_ms = progress.contact_ms
 
     def advance_commit(self) -> None:
         """Commit what a majority has on disk; this voter counts only what its own disk has."""
@@ -161,9 +164,10 @@ class Leader:
 
     def status(self, now_ms: int) -> tuple[VoterStatus, ...]:
         """Return every voter's progress, this one included, ordered by id."""
-        own = VoterStatus(self.leader_id, self._state.log.last_index, now_ms)
+        own = VoterStatus(self.leader_id, self._state.log.last_index, now_ms, now_ms)
         others = [
-            VoterStatus(peer, progress.match_index, progress.contact_ms) for peer, progress in self.progress.items()
+            VoterStatus(peer, progress.match_index, progress.contact_ms, progress.caught_up_ms)
+            for peer, progress in self.progress.items()
         ]
         return tuple(sorted([own, *others], key=lambda voter: voter.node_id))
 

@@ -27,6 +27,7 @@ class Progress:
         self.next_index = next_index
         self.pace = Pace.PROBE
         self.contact_ms = now_ms
+        self.caught_up_ms = now_ms
         self.commit_sent = 0
         self.probe_sent = False
         self.snapshot_index = 0

@@ -706,8 +706,11 @@ class AlterConfigsResource(_message.Message):
     RESOURCE_TYPE_FIELD_NUMBER: _builtins.int
     RESOURCE_NAME_FIELD_NUMBER: _builtins.int
     CONFIGS_FIELD_NUMBER: _builtins.int
+    REPLACES_ALL_FIELD_NUMBER: _builtins.int
     resource_type: _builtins.int
     resource_name: _builtins.str
+    replaces_all: _builtins.bool
+    """what is not named goes back to its default (AlterConfigs)"""
     @_builtins.property
     def configs(self) -> _containers.RepeatedCompositeFieldContainer[Global___AlterConfig]: ...
     def __init__(
@@ -716,10 +719,11 @@ class AlterConfigsResource(_message.Message):
         resource_type: _builtins.int = ...,
         resource_name: _builtins.str = ...,
         configs: _abc.Iterable[Global___AlterConfig] | None = ...,
+        replaces_all: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["configs", b"configs", "resource_name", b"resource_name", "resource_type", b"resource_type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["configs", b"configs", "replaces_all", b"replaces_all", "resource_name", b"resource_name", "resource_type", b"resource_type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1007,6 +1011,55 @@ class AlterPartitionReassignmentsReply(_message.Message):
 Global___AlterPartitionReassignmentsReply: _TypeAlias = AlterPartitionReassignmentsReply  # noqa: Y015
 
 @_typing.final
+class FeatureUpdate(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    UPGRADE_TYPE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    level: _builtins.int
+    upgrade_type: _builtins.int
+    """Kafka's: 1 upgrade, 2 safe downgrade, 3 unsafe downgrade"""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        level: _builtins.int = ...,
+        upgrade_type: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["level", b"level", "name", b"name", "upgrade_type", b"upgrade_type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FeatureUpdate: _TypeAlias = FeatureUpdate  # noqa: Y015
+
+@_typing.final
+class UpdateFeaturesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UPDATES_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    validate_only: _builtins.bool
+    @_builtins.property
+    def updates(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeatureUpdate]: ...
+    def __init__(
+        self,
+        *,
+        updates: _abc.Iterable[Global___FeatureUpdate] | None = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["updates", b"updates", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateFeaturesRequest: _TypeAlias = UpdateFeaturesRequest  # noqa: Y015
+
+@_typing.final
 class AllocateProducerIdsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1079,7 +1132,9 @@ class QuorumReplica(_message.Message):
     LAST_CAUGHT_UP_TIMESTAMP_MS_FIELD_NUMBER: _builtins.int
     replica_id: _builtins.int
     log_end_offset: _builtins.int
+    """the offset after the last, as in Kafka"""
     last_fetch_timestamp_ms: _builtins.int
+    """by the wall clock"""
     last_caught_up_timestamp_ms: _builtins.int
     def __init__(
         self,
@@ -1098,6 +1153,29 @@ class QuorumReplica(_message.Message):
 Global___QuorumReplica: _TypeAlias = QuorumReplica  # noqa: Y015
 
 @_typing.final
+class QuorumNode(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_ID_FIELD_NUMBER: _builtins.int
+    RPC_FIELD_NUMBER: _builtins.int
+    node_id: _builtins.int
+    @_builtins.property
+    def rpc(self) -> _metadata_pb2.Endpoint: ...
+    def __init__(
+        self,
+        *,
+        node_id: _builtins.int = ...,
+        rpc: _metadata_pb2.Endpoint | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rpc", b"rpc"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["node_id", b"node_id", "rpc", b"rpc"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QuorumNode: _TypeAlias = QuorumNode  # noqa: Y015
+
+@_typing.final
 class DescribeQuorumReply(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1105,13 +1183,21 @@ class DescribeQuorumReply(_message.Message):
     HIGH_WATERMARK_FIELD_NUMBER: _builtins.int
     VOTERS_FIELD_NUMBER: _builtins.int
     OBSERVERS_FIELD_NUMBER: _builtins.int
+    NODES_FIELD_NUMBER: _builtins.int
     high_watermark: _builtins.int
+    """the offset after the last committed one"""
     @_builtins.property
     def status(self) -> Global___Status: ...
     @_builtins.property
     def voters(self) -> _containers.RepeatedCompositeFieldContainer[Global___QuorumReplica]: ...
     @_builtins.property
-    def observers(self) -> _containers.RepeatedCompositeFieldContainer[Global___QuorumReplica]: ...
+    def observers(self) -> _containers.RepeatedCompositeFieldContainer[Global___QuorumReplica]:
+        """brokers that are no voters"""
+
+    @_builtins.property
+    def nodes(self) -> _containers.RepeatedCompositeFieldContainer[Global___QuorumNode]:
+        """where the voters listen"""
+
     def __init__(
         self,
         *,
@@ -1119,10 +1205,11 @@ class DescribeQuorumReply(_message.Message):
         high_watermark: _builtins.int = ...,
         voters: _abc.Iterable[Global___QuorumReplica] | None = ...,
         observers: _abc.Iterable[Global___QuorumReplica] | None = ...,
+        nodes: _abc.Iterable[Global___QuorumNode] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["high_watermark", b"high_watermark", "observers", b"observers", "status", b"status", "voters", b"voters"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["high_watermark", b"high_watermark", "nodes", b"nodes", "observers", b"observers", "status", b"status", "voters", b"voters"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

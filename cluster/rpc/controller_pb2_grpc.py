@@ -84,6 +84,11 @@ class ControllerStub:
                 request_serializer=cluster_dot_rpc_dot_controller__pb2.AlterPartitionReassignmentsRequest.SerializeToString,
                 response_deserializer=cluster_dot_rpc_dot_controller__pb2.AlterPartitionReassignmentsReply.FromString,
                 _registered_method=True)
+        self.UpdateFeatures = channel.unary_unary(
+                '/fencepost.controller.Controller/UpdateFeatures',
+                request_serializer=cluster_dot_rpc_dot_controller__pb2.UpdateFeaturesRequest.SerializeToString,
+                response_deserializer=cluster_dot_rpc_dot_controller__pb2.StatusReply.FromString,
+                _registered_method=True)
         self.AllocateProducerIds = channel.unary_unary(
                 '/fencepost.controller.Controller/AllocateProducerIds',
                 request_serializer=cluster_dot_rpc_dot_controller__pb2.AllocateProducerIdsRequest.SerializeToString,
@@ -164,6 +169,12 @@ class ControllerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateFeatures(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def AllocateProducerIds(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -235,6 +246,11 @@ def add_ControllerServicer_to_server(servicer, server):
                     servicer.AlterPartitionReassignments,
                     request_deserializer=cluster_dot_rpc_dot_controller__pb2.AlterPartitionReassignmentsRequest.FromString,
                     response_serializer=cluster_dot_rpc_dot_controller__pb2.AlterPartitionReassignmentsReply.SerializeToString,
+            ),
+            'UpdateFeatures': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateFeatures,
+                    request_deserializer=cluster_dot_rpc_dot_controller__pb2.UpdateFeaturesRequest.FromString,
+                    response_serializer=cluster_dot_rpc_dot_controller__pb2.StatusReply.SerializeToString,
             ),
             'AllocateProducerIds': grpc.unary_unary_rpc_method_handler(
                     servicer.AllocateProducerIds,
@@ -522,6 +538,33 @@ class Controller:
             '/fencepost.controller.Controller/AlterPartitionReassignments',
             cluster_dot_rpc_dot_controller__pb2.AlterPartitionReassignmentsRequest.SerializeToString,
             cluster_dot_rpc_dot_controller__pb2.AlterPartitionReassignmentsReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateFeatures(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fencepost.controller.Controller/UpdateFeatures',
+            cluster_dot_rpc_dot_controller__pb2.UpdateFeaturesRequest.SerializeToString,
+            cluster_dot_rpc_dot_controller__pb2.StatusReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -267,3 +267,27 @@ async def alter_isr(cluster: ControlledCluster, isr: tuple[int, ...]) -> None:
     )
     reply = await cluster.brokers[f"b{state.leader}"].client.call("AlterPartition", request, timeout_ms=1000)
     assert reply.partitions[0].error_code == ErrorCode.NONE
+
+
+def test_the_active_controller_describes_the_quorum_with_offsets_and_times_of_day() -> None:
+    async def story(cluster: ControlledCluster) -> None:
+        await cluster.until_ready()
+        await cluster.brokers["b1"].client.call("CreateTopics", new_topic("orders"), timeout_ms=1000)
+        await asyncio.sleep(1)
+        role = cluster.controllers[cluster.active]
+        passive = next(name for name in cluster.controllers if name != cluster.active)
+        cluster.kill(passive)
+        await asyncio.sleep(0.3)
+        world_ms = cluster.simulation.world(cluster.simulation.machine("b1").process).clock.wall_ms()  # type: ignore[arg-type]
+        reply = await cluster.brokers["b1"].client.call("DescribeQuorum", rpc.DescribeQuorumRequest(), timeout_ms=1000)
+        assert reply.status.leader_id == role.controller.node_id
+        assert reply.high_watermark == role.controller.committed.offset + 1
+        behind = {voter.replica_id: world_ms - voter.last_caught_up_timestamp_ms for voter in reply.voters}
+        gone = int(passive[1:]) + 100
+        assert sorted(behind) == [101, 102, 103] and behind[gone] >= 250
+        assert all(-50 <= late_ms < 200 for node, late_ms in behind.items() if node != gone)
+        assert all(voter.log_end_offset == reply.high_watermark for voter in reply.voters)
+        assert [observer.replica_id for observer in reply.observers] == [1, 2, 3]
+        assert [(node.node_id, node.rpc.host) for node in reply.nodes] == [(101, "c1"), (102, "c2"), (103, "c3")]
+
+    simulate(story)

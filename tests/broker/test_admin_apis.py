@@ -1,0 +1,249 @@
+"""What administrators ask: configs replaced as a whole, topics page by page, features, resources, brokers forgotten."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from lone_broker import LoneBroker, alone, on_broker, registration, three_replicas
+
+from cluster.base.errors import ErrorCode, KafkaError
+from cluster.base.ids import NO_NODE, NodeId
+
+API_VERSIONS, DESCRIBE_CONFIGS, ALTER_CONFIGS, INCREMENTAL_ALTER, UPDATE_FEATURES = 18, 32, 33, 44, 57
+DESCRIBE_QUORUM, UNREGISTER_BROKER, LIST_CONFIG_RESOURCES, DESCRIBE_TOPIC_PARTITIONS = 55, 64, 74, 75
+TOPIC, BROKER, GROUP = 2, 4, 32
+TIMEOUT = timedelta(seconds=10)
+
+
+def error_of(part: Any) -> str:
+    return ErrorCode(part.error_code.value).name
+
+
+def configs_of(kind: int, name: str, validate_only: bool = False, **values: str) -> dict[str, Any]:
+    entries = [{"name": key.replace("_", "."), "value": value} for key, value in values.items()]
+    resource = {"resource_type": kind, "resource_name": name, "configs": entries}
+    return {"resources": [resource], "validate_only": validate_only}
+
+
+# --- AlterConfigs --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", [0, 1, 2])
+def test_configs_that_a_replacement_does_not_name_go_back_to_their_defaults(version: int) -> None:
+    async def run(broker: LoneBroker) -> None:
+        broker.add_topic("orders")
+        client = broker.client()
+        for validate_only, values, expected in (
+            (False, {"retention_ms": "5", "segment_ms": "7"}, {"retention.ms": "5", "segment.ms": "7"}),
+            (True, {"retention_ms": "6"}, {"retention.ms": "5", "segment.ms": "7"}),
+            (False, {"retention_ms": "6"}, {"retention.ms": "6"}),
+            (False, {}, {}),
+        ):
+            reply = await client.ask(ALTER_CONFIGS, version, configs_of(TOPIC, "orders", validate_only, **values))
+            assert [error_of(result) for result in reply.responses] == ["NONE"]
+            assert dict(broker.image.topic_configs("orders")) == expected
+
+    on_broker(run)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "values", "error"),
+    [
+        (TOPIC, "nothing", {}, "UNKNOWN_TOPIC_OR_PARTITION"),
+        (TOPIC, "orders", {"retention_ms": "soon"}, "INVALID_CONFIG"),
+        (TOPIC, "orders", {"retention_ms": None}, "INVALID_CONFIG"),
+        (BROKER, "9", {"log_retention_ms": "5"}, "BROKER_ID_NOT_REGISTERED"),
+        (BROKER, "1", {"num_partitions": "5"}, "INVALID_CONFIG"),
+        (GROUP, "", {}, "INVALID_REQUEST"),
+        (GROUP, "g", {"no_such_config": "5"}, "INVALID_CONFIG"),
+        (77, "x", {}, "INVALID_REQUEST"),
+    ],
+)
+def test_a_replacement_that_does_not_fit_changes_nothing(
+    kind: int, name: str, values: dict[str, str], error: str
+) -> None:
+    async def run(broker: LoneBroker) -> None:
+        broker.add_topic("orders")
+        before = broker.image
+        reply = await broker.client().ask(ALTER_CONFIGS, 2, configs_of(kind, name, **values))
+        assert [error_of(result) for result in reply.responses] == [error]
+        assert broker.image is before
+
+    on_broker(run)
+
+
+def test_a_broker_level_config_without_a_topic_level_one_may_be_dynamic_too() -> None:
+    async def run(broker: LoneBroker) -> None:
+        client = broker.client()
+        change = {"name": "producer.id.expiration.ms", "config_operation": 0, "value": "5000"}
+        request = {"resources": [{"resource_type": BROKER, "resource_name": "", "configs": [change]}]}
+        reply = await client.ask(INCREMENTAL_ALTER, 1, {**request, "validate_only": False})
+        assert error_of(reply.responses[0]) == "NONE"
+        wanted = {"resource_type": BROKER, "resource_name": "1", "configuration_keys": None}
+        described = await client.ask(DESCRIBE_CONFIGS, 4, {"resources": [wanted], "include_synonyms": True})
+        entries = {entry.name: entry for entry in described.results[0].configs}
+        assert entries["producer.id.expiration.ms"].value == "5000"
+        assert not entries["producer.id.expiration.ms"].read_only and entries["num.partitions"].read_only
+
+    on_broker(run)
+
+
+# --- DescribeTopicPartitions ---------------------------------------------------------------------
+
+
+async def page(broker: LoneBroker, names: tuple[str, ...], limit: int, cursor: Any = None) -> tuple[Any, Any]:
+    asked = {"topics": [{"name": name} for name in names], "response_partition_limit": limit, "cursor": cursor}
+    reply = await broker.client().ask(DESCRIBE_TOPIC_PARTITIONS, 0, asked)
+    seen = [
+        (topic.name, error_of(topic), [part.partition_index for part in topic.partitions]) for topic in reply.topics
+    ]
+    found = reply.next_cursor
+    following = found and {"topic_name": found.topic_name, "partition_index": found.partition_index}
+    return seen, following
+
+
+def test_topics_are_told_page_by_page() -> None:
+    async def run(broker: LoneBroker) -> None:
+        for number, (name, partitions) in enumerate((("a", 3), ("b", 2), ("c", 1))):
+            broker.add_topic(name, *(alone(UUID(int=number + 1)) for _ in range(partitions)))
+        pages, cursor = [], None
+        while not pages or cursor is not None:
+            seen, cursor = await page(broker, (), 2, cursor)
+            pages.append([(name, numbers) for name, _, numbers in seen])
+        assert pages == [[("a", [0, 1])], [("a", [2]), ("b", [0])], [("b", [1]), ("c", [0])]]
+        assert await page(broker, ("b", "a"), 3) == (
+            [("a", "NONE", [0, 1, 2])],
+            {"topic_name": "b", "partition_index": 0},
+        )
+        assert await page(broker, ("no", "b", "b", "!"), 10) == (
+            [("!", "INVALID_TOPIC_EXCEPTION", []), ("b", "NONE", [0, 1]), ("no", "UNKNOWN_TOPIC_OR_PARTITION", [])],
+            None,
+        )
+        assert await page(broker, (), 0) == ([("a", "NONE", [0])], {"topic_name": "a", "partition_index": 1})
+        gone = {"topic_name": "bb", "partition_index": 1}
+        assert await page(broker, (), 9, gone) == ([("c", "NONE", [0])], None), "the cursor's topic was deleted"
+        wrong = {"topic_name": "a", "partition_index": -1}
+        assert await page(broker, ("a",), 9, wrong) == ([("a", "INVALID_REQUEST", [])], None)
+
+    on_broker(run)
+
+
+def test_the_broker_limits_the_page_and_tells_who_is_eligible() -> None:
+    async def run(broker: LoneBroker) -> None:
+        states = [
+            three_replicas(
+                UUID(int=9), leader=NO_NODE, isr=(), eligible_leader_replicas=(NodeId(2),), last_known_elr=(NodeId(1),)
+            )
+        ] * 2
+        broker.add_topic("orders", *states)
+        asked = {"topics": [{"name": "orders"}], "response_partition_limit": 10, "cursor": None}
+        reply = await broker.client().ask(DESCRIBE_TOPIC_PARTITIONS, 0, asked)
+        (part,) = reply.topics[0].partitions
+        assert error_of(part) == "LEADER_NOT_AVAILABLE" and part.leader_id == -1
+        assert (part.eligible_leader_replicas, part.last_known_elr, part.replica_nodes) == ((2,), (1,), (1, 2, 3))
+        assert reply.next_cursor.partition_index == 1
+
+    on_broker(run, {"max.request.partition.size.limit": "1"})
+
+
+# --- features ------------------------------------------------------------------------------------
+
+
+def feature_update(version: int, name: str, level: int, downgrade: bool = False) -> dict[str, Any]:
+    kind = {"allow_downgrade": downgrade} if version == 0 else {"upgrade_type": 2 if downgrade else 1}
+    return {"timeout": TIMEOUT, "feature_updates": [{"feature": name, "max_version_level": level, **kind}]}
+
+
+async def levels(broker: LoneBroker, version: int = 4) -> tuple[dict[str, tuple[int, int]], dict[str, int]]:
+    asked = {"client_software_name": "test", "client_software_version": "1"}
+    reply = await broker.client().ask(API_VERSIONS, version, asked)
+    supported = {feature.name: (feature.min_version, feature.max_version) for feature in reply.supported_features}
+    return supported, {feature.name: feature.max_version_level for feature in reply.finalized_features}
+
+
+@pytest.mark.parametrize("version", [0, 1, 2])
+def test_a_feature_that_is_lowered_is_finalized_no_more(version: int) -> None:
+    async def run(broker: LoneBroker) -> None:
+        elr = "eligible.leader.replicas.version"
+        supported, finalized = await levels(broker)
+        assert supported[elr] == (0, 1) and supported["metadata.version"] == (25, 25)
+        assert finalized[elr] == 1 and finalized["metadata.version"] == 25
+        assert elr not in (await levels(broker, 3))[0], "older clients cannot read a level of 0"
+        client = broker.client()
+        reply = await client.ask(UPDATE_FEATURES, version, feature_update(version, elr, 0))
+        assert error_of(reply) == "INVALID_UPDATE_VERSION" and "downgrade" in reply.error_message
+        assert [result.feature for result in getattr(reply, "results", ())] == ([elr] if version < 2 else [])
+        reply = await client.ask(UPDATE_FEATURES, version, feature_update(version, elr, 0, downgrade=True))
+        assert error_of(reply) == "NONE"
+        assert elr not in (await levels(broker))[1]
+        assert error_of(await client.ask(UPDATE_FEATURES, version, feature_update(version, elr, 1))) == "NONE"
+        assert (await levels(broker))[1][elr] == 1
+
+    on_broker(run)
+
+
+def test_a_cluster_that_was_started_without_elr_says_so() -> None:
+    async def run(broker: LoneBroker) -> None:
+        assert "eligible.leader.replicas.version" not in (await levels(broker))[1]
+
+    on_broker(run, {"eligible.leader.replicas.enable": "false"})
+
+
+def test_an_update_that_is_only_validated_changes_nothing() -> None:
+    async def run(broker: LoneBroker) -> None:
+        update = feature_update(1, "eligible.leader.replicas.version", 0, downgrade=True)
+        before = broker.image
+        assert error_of(await broker.client().ask(UPDATE_FEATURES, 1, {**update, "validate_only": True})) == "NONE"
+        assert broker.image is before
+
+    on_broker(run)
+
+
+# --- the rest ------------------------------------------------------------------------------------
+
+
+def test_resources_with_configs_are_listed_by_kind() -> None:
+    async def run(broker: LoneBroker) -> None:
+        broker.add_topic("orders")
+        configs = {(GROUP, "g2"): {"x": "1"}, (GROUP, "g1"): {"x": "1"}}
+        brokers = {**broker.image.brokers, 3: replace(registration(3), fenced=True)}
+        broker.set_image(replace(broker.image, offset=broker.image.offset + 1, configs=configs, brokers=brokers))
+        client = broker.client()
+
+        async def listed(*kinds: int) -> list[tuple[int, str]]:
+            reply = await client.ask(LIST_CONFIG_RESOURCES, 1, {"resource_types": kinds})
+            return [(resource.resource_type, resource.resource_name) for resource in reply.config_resources]
+
+        assert await listed(TOPIC) == [(TOPIC, "orders")]
+        assert await listed(GROUP, BROKER, GROUP) == [(GROUP, "g1"), (GROUP, "g2"), (BROKER, "1"), (BROKER, "2")]
+        assert len(await listed()) == 7, "topics, brokers twice (their loggers too), groups"
+        assert error_of(await client.ask(LIST_CONFIG_RESOURCES, 1, {"resource_types": (99,)})) == "UNSUPPORTED_VERSION"
+        assert (await client.ask(LIST_CONFIG_RESOURCES, 0, {})).config_resources == ()
+
+    on_broker(run)
+
+
+def test_a_broker_is_forgotten_once() -> None:
+    async def run(broker: LoneBroker) -> None:
+        client = broker.client()
+        assert error_of(await client.ask(UNREGISTER_BROKER, 0, {"broker_id": 3})) == "NONE"
+        await broker.context.when_image(lambda image: 3 not in image.brokers, 1000)
+        assert list(broker.image.brokers) == [1, 2]
+        reply = await client.ask(UNREGISTER_BROKER, 0, {"broker_id": 3})
+        assert error_of(reply) == "BROKER_ID_NOT_REGISTERED" and "3" in reply.error_message
+
+    on_broker(run)
+
+
+@pytest.mark.parametrize("version", [0, 1, 2])
+def test_without_a_controller_nobody_knows_the_quorum(version: int) -> None:
+    async def run(broker: LoneBroker) -> None:
+        broker.controller_error = KafkaError(ErrorCode.REQUEST_TIMED_OUT, "nobody answered")
+        reply = await broker.client().ask(DESCRIBE_QUORUM, version, {"topics": ()})
+        assert error_of(reply) == "REQUEST_TIMED_OUT"
+
+    on_broker(run)
