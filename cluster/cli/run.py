@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 if TYPE_CHECKING:
-    from cluster.report import RunResult
-    from cluster.scenario import Plan, Run
+    from cluster.scenario import Plan, Run, RunFolder
 
 USAGE = 2
 
@@ -36,13 +36,18 @@ def run(
         list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change one value; slashes in the path.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One object a line.")] = False,
-    report: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep result, events and scenario here.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keep the run here, not in runs/NAME/TIME-SEED.")
+    ] = None,
+    no_report: Annotated[bool, typer.Option("--no-report", help="Keep nothing of the run.")] = False,
 ) -> None:
     """Run a scenario: faults, then heal, then read everything back; exit 0 if all came out as expected."""
     from cluster.report import EXIT_CODES, terminal_text
     from cluster.runtime.sim import SimulationError
     from cluster.scenario import ScenarioError, make_all_plans, make_plan, run_in
 
+    if no_report and report is not None:
+        raise typer.BadParameter("--report and --no-report exclude each other.")
     _prepare(on)
     overrides = tuple(override or ())
     try:
@@ -51,19 +56,24 @@ def run(
             plans: Sequence[Plan] = make_all_plans(document, overrides)
         else:
             plans = (make_plan(document, variant, overrides),)
+        kept = _Kept.of(report, plans, seed) if not no_report else None
         code = 0
-        for plan in plans:
-            chosen = plan.scenario.seed if seed is None else seed
-            replay = _replay(file, on, chosen, plan.variant, overrides)
-            try:
-                done = run_in(on, plan, chosen, replay)
-            except SimulationError:
-                typer.echo(f"CRASHED  {plan.scenario.name}  seed {chosen}\n  replay: {replay}", err=True)
-                raise
-            print(json.dumps(done.result.to_json()) if as_json else terminal_text(done.result), flush=True)
-            if report is not None:
-                _keep(report, plan, done)
-            code = _worse(code, EXIT_CODES[done.result.verdict])
+        try:
+            for plan in plans:
+                chosen = plan.scenario.seed if seed is None else seed
+                replay = _replay(file, on, chosen, plan.variant, overrides)
+                try:
+                    done = run_in(on, plan, chosen, replay)
+                except SimulationError:
+                    typer.echo(f"CRASHED  {plan.scenario.name}  seed {chosen}\n  replay: {replay}", err=True)
+                    raise
+                print(json.dumps(done.result.to_json()) if as_json else terminal_text(done.result), flush=True)
+                if kept is not None:
+                    kept.add(plan, done)
+                code = _worse(code, EXIT_CODES[done.result.verdict])
+        finally:
+            if kept is not None:
+                kept.finish()  # of what has run, though a later variant was interrupted or crashed
     except ScenarioError as error:
         complain(file, error.problems)
     raise typer.Exit(code)
@@ -110,17 +120,46 @@ def _replay(file: Path, on: str, seed: int, variant: str | None, overrides: Sequ
     return shlex.join(words)
 
 
-def _keep(directory: Path, plan: Plan, done: Run) -> None:
-    """Write the resolved scenario, every event and the result; a variant has a directory of its own."""
-    result: RunResult = done.result
-    place = directory / (result.variant or result.scenario)
-    place.mkdir(parents=True, exist_ok=True)
-    resolved = plan.scenario.model_dump(by_alias=True, exclude_none=True)
-    (place / "scenario.json").write_text(json.dumps(resolved, indent=2) + "\n")
-    (place / "result.json").write_text(json.dumps(result.to_json(), indent=2) + "\n")
-    with (place / "events.jsonl").open("w") as events:
-        for traced in done.trace:
-            events.write(json.dumps(traced.to_json()) + "\n")
+class _Kept:
+    """The folder of this command's runs. One that nobody asked for may fail to be written: that is said, no more."""
+
+    def __init__(self, folder: RunFolder, *, is_asked_for: bool) -> None:
+        self._folder = folder
+        self._is_asked_for = is_asked_for
+        self._is_broken = False
+
+    @classmethod
+    def of(cls, directory: Path | None, plans: Sequence[Plan], seed: int | None) -> _Kept:
+        """Choose the folder: the one that was asked for, or a new one under runs/."""
+        from cluster.scenario import RunFolder
+
+        scenario = plans[0].scenario
+        stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{scenario.seed if seed is None else seed}"
+        place = directory or Path("runs", scenario.name, stamp)
+        return cls(RunFolder(place, has_variants=len(plans) > 1), is_asked_for=directory is not None)
+
+    def add(self, plan: Plan, done: Run) -> None:
+        """Keep one run."""
+        self._try(lambda: self._folder.add(plan, done))
+
+    def finish(self) -> None:
+        """Write the report, and say where."""
+        self._try(self._folder.finish)
+        if not self._is_broken and self._folder.report.exists():
+            typer.echo(f"report: {self._folder.report}", err=True)
+
+    def _try(self, write: Callable[[], None]) -> None:
+        if self._is_broken:
+            return
+        try:
+            write()
+        except OSError as error:
+            if self._is_asked_for:
+                raise
+            self._is_broken = True
+            typer.echo(
+                f"The run is not kept: {error.strerror}: {error.filename}. Choose a place with --report.", err=True
+            )
 
 
 def _worse(one: int, other: int) -> int:

@@ -8,6 +8,7 @@ from cluster.scenario.errors import ScenarioError
 from cluster.scenario.explore import explored
 from cluster.scenario.plan import Plan
 from cluster.scenario.planner import make_all_plans, make_plan
+from cluster.scenario.run_folder import RunFolder
 from cluster.scenario.runner import Run, run_plan
 from cluster.scenario.schema import Scenario, check_schema
 from cluster.scenario.worlds import World, run_in, run_in_simulation, run_on_processes
@@ -16,6 +17,7 @@ __all__ = [
     "Document",
     "Plan",
     "Run",
+    "RunFolder",
     "Scenario",
     "ScenarioError",
     "World",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from cluster.lab.selectors import Selector
 from cluster.lab.target import ClusterSpec
+from cluster.scenario.document import Document
 from cluster.scenario.expressions import Expression
 from cluster.scenario.schema import Client, Scenario, VerdictWord
 
@@ -110,13 +111,14 @@ class PlannedCheck:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One variant of a scenario, ready to run."""
+    """One variant of a scenario, ready to run. `document` is what it was made of, variant and overrides applied."""
 
     scenario: Scenario
     variant: str | None
     cluster: ClusterSpec
     steps: tuple[PlannedStep, ...]
     checks: tuple[PlannedCheck, ...]
+    document: Document
 
     @property
     def clients(self) -> Mapping[str, Client]:

@@ -63,7 +63,7 @@ def make_plan(document: Document, variant: str | None = None, overrides: tuple[s
         verdicts = base.variants[variant].verdicts
     for override in overrides:
         changed = with_override(changed, override)
-    return _Planner(check_schema(changed), variant, verdicts).plan()
+    return _Planner(changed, check_schema(changed), variant, verdicts).plan()
 
 
 def make_all_plans(document: Document, overrides: tuple[str, ...] = ()) -> tuple[Plan, ...]:
@@ -116,7 +116,10 @@ def _feature_properties(features: Mapping[str, int]) -> dict[str, str]:
 class _Planner:
     """Checks one scenario against itself and collects all complaints before it raises."""
 
-    def __init__(self, scenario: Scenario, variant: str | None, verdicts: Mapping[str, VerdictWord]) -> None:
+    def __init__(
+        self, document: Document, scenario: Scenario, variant: str | None, verdicts: Mapping[str, VerdictWord]
+    ) -> None:
+        self.document = document
         self.scenario = scenario
         self.variant = variant
         self.verdicts = verdicts
@@ -148,6 +151,7 @@ class _Planner:
             cluster=self.spec,
             steps=tuple(step for step in steps if step is not None),
             checks=tuple(check for check in checks if check is not None),
+            document=self.document,
         )
 
     def _try(self, where: str, function: Callable[..., _T], *arguments: Any) -> _T | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -42,7 +43,8 @@ KEYS = {
 
 
 def fencepost(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    words = [*COMMAND, *map(str, arguments)]
+    kept = ["--no-report"] if arguments[0] == "run" and "--report" not in arguments else []
+    words = [*COMMAND, *map(str, arguments), *kept]
     return subprocess.run(words, capture_output=True, text=True, check=False, cwd=SCENARIOS.parent)
 
 
@@ -70,9 +72,9 @@ def test_the_printed_replay_command_gives_the_same_run(short: Path, tmp_path: Pa
     first = fencepost("run", short, "--seed", "5", "--report", tmp_path / "report", "--set", "clients/p1/rate=30/s")
     replay = first.stdout.splitlines()[-1].removeprefix("  replay: fencepost ").split()
     again = fencepost(*replay, "--json")
-    result = json.loads((tmp_path / "report" / "short" / "result.json").read_text())
+    result = json.loads((tmp_path / "report" / "result.json").read_text())
     assert json.loads(again.stdout)["trace_hash"] == result["trace_hash"]
-    events = (tmp_path / "report" / "short" / "events.jsonl").read_text().splitlines()
+    events = (tmp_path / "report" / "events.jsonl").read_text().splitlines()
     assert {"t", "node", "kind"} <= set(json.loads(events[0]))
 
 
@@ -87,6 +89,23 @@ def test_a_bad_scenario_is_a_usage_error_with_its_mistakes(short: Path, tmp_path
     check = fencepost("validate", bad, short)
     assert check.returncode == 2
     assert "sound, with 2 variants" in check.stdout
+
+
+def test_a_run_is_kept_under_its_name_time_and_seed(short: Path, tmp_path: Path) -> None:
+    here = {**os.environ, "PYTHONPATH": str(SCENARIOS.parent)}
+    words = [*COMMAND, "run", str(short), "--seed", "3"]
+    run = subprocess.run(words, capture_output=True, text=True, check=True, cwd=tmp_path, env=here)
+    (folder,) = (tmp_path / "runs" / "short").iterdir()
+    assert re.fullmatch(r"\d{8}-\d{6}-3", folder.name)
+    assert f"report: {Path('runs', 'short', folder.name, 'report.html')}" in run.stderr
+    (tmp_path / "again").mkdir()
+    (tmp_path / "again" / "runs").write_text("in the way")
+    run = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path / "again", env=here)
+    assert run.returncode == 0, "the verdict counts, not the folder that nobody asked for"
+    assert "is not kept" in run.stderr and "Traceback" not in run.stderr
+    asked = fencepost("run", short, "--seed", "3", "--report", tmp_path / "again" / "runs" / "here")
+    assert asked.returncode == 4 and "Traceback" not in asked.stderr
+    assert fencepost("run", short, "--report", tmp_path, "--no-report").returncode == 2
 
 
 def test_power_loss_is_for_the_simulation() -> None:
@@ -108,7 +127,7 @@ def test_exploring_finds_nothing_and_replays_a_seed(short: Path) -> None:
 def test_every_scenario_gives_its_stated_verdicts_and_the_same_trace_in_two_unlike_processes(
     path: Path, tmp_path: Path
 ) -> None:
-    command = [*COMMAND, "run", str(path), "--all-variants", "--seed", "7", "--json"]
+    command = [*COMMAND, "run", str(path), "--all-variants", "--seed", "7", "--json", "--no-report"]
     elsewhere = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(SCENARIOS.parent),
