@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import Enum
+from math import isnan
 
 from cluster.base.errors import ErrorCode, KafkaError
 
@@ -56,16 +57,20 @@ class ConfigDefinition:
         if self.type is ConfigType.BOOLEAN and value not in ("true", "false"):
             raise KafkaError(ErrorCode.INVALID_CONFIG, f"{name} must be true or false, not {value!r}")
         if self.type in (ConfigType.INT, ConfigType.SHORT, ConfigType.LONG):
-            self._check_integer(name, value)
+            self._check_number(name, value, "a whole number")
+        elif self.type is ConfigType.DOUBLE:
+            self._check_number(name, value, "a number")
         if self.choices and any(part not in self.choices for part in value.split(",")):
             allowed = ", ".join(self.choices)
             raise KafkaError(ErrorCode.INVALID_CONFIG, f"{name} must be one of {allowed}, not {value!r}")
 
-    def _check_integer(self, name: str, value: str) -> None:
+    def _check_number(self, name: str, value: str, kind: str) -> None:
         try:
-            number = int(value)
+            number = float(value) if self.type is ConfigType.DOUBLE else int(value)
         except ValueError:
-            raise KafkaError(ErrorCode.INVALID_CONFIG, f"{name} must be a whole number, not {value!r}") from None
+            raise KafkaError(ErrorCode.INVALID_CONFIG, f"{name} must be {kind}, not {value!r}") from None
+        if isnan(number):
+            raise KafkaError(ErrorCode.INVALID_CONFIG, f"{name} must be {kind}, not {value!r}")
         if self.at_least is not None and number < self.at_least:
             raise KafkaError(ErrorCode.INVALID_CONFIG, f"{name} must be at least {self.at_least}, not {number}")
         if self.at_most is not None and number > self.at_most:
@@ -196,6 +201,42 @@ _DEFINITIONS = (
         "cleanup.policy",
         choices=("delete", "compact"),
     ),
+    _boolean("log.cleaner.enable", True, "Compact the topics that ask for it"),
+    _long("log.cleaner.backoff.ms", 15_000, "Between two looks for logs that are worth compacting", at_least=1),
+    ConfigDefinition(
+        "log.cleaner.min.cleanable.ratio",
+        ConfigType.DOUBLE,
+        "0.5",
+        "A log is compacted when so much of it is dirty",
+        "min.cleanable.dirty.ratio",
+        at_least=0,
+        at_most=1,
+    ),
+    _long(
+        "log.cleaner.min.compaction.lag.ms",
+        0,
+        "Records younger than this are not compacted",
+        "min.compaction.lag.ms",
+    ),
+    _long(
+        "log.cleaner.max.compaction.lag.ms",
+        LONG_MAX,
+        "Records older than this are compacted however clean the log is",
+        "max.compaction.lag.ms",
+        at_least=1,
+    ),
+    _long(
+        "log.cleaner.delete.retention.ms",
+        86_400_000,
+        "How long a compacted tombstone is kept for readers to see",
+        "delete.retention.ms",
+    ),
+    _long(
+        "log.cleaner.dedupe.buffer.size",
+        134_217_728,
+        "Bytes of memory for the keys of one compaction",
+        at_least=1,
+    ),
     ConfigDefinition(
         "log.message.timestamp.type",
         ConfigType.STRING,
@@ -285,6 +326,10 @@ class Configs:
     def integer(self, name: str) -> int:
         """Return the value of a numeric config."""
         return int(self.text(name))
+
+    def decimal(self, name: str) -> float:
+        """Return the value of a config that need not be whole."""
+        return float(self.text(name))
 
     def flag(self, name: str) -> bool:
         """Return the value of a boolean config."""

@@ -185,6 +185,28 @@ class LogTruncated(TraceEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class LogStartMoved(TraceEvent):
+    """A replica deleted its head, by retention, by DeleteRecords or because its leader did; records begin here now."""
+
+    topic: str
+    partition: int
+    role: str
+    log_start_offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogCompacted(TraceEvent):
+    """A replica compacted the part of its log that was dirty; sizes are of the whole log, before and after."""
+
+    topic: str
+    partition: int
+    first_dirty_offset: int
+    end_offset: int
+    before_bytes: int
+    after_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class HighWatermarkAdvanced(TraceEvent):
     """A replica's high watermark moved; on the leader this is what makes records committed."""
 

@@ -49,13 +49,15 @@ class LogFlusher:
         return running
 
     async def _sync(self, partition: Partition) -> None:
+        losses = partition.log.cleaning.losses
         try:
             flush = partition.log.begin_flush()
             for path in flush.paths:
                 await self._world.disk.sync(path)
             partition.log.finish_flush(flush, self._world.clock.wall_ms())
         except DiskError as error:
-            if partition.is_online:  # otherwise the log was deleted under the sync
+            # A log that was deleted under the sync, or a part of it, has nothing to be synced there any more.
+            if partition.is_online and losses == partition.log.cleaning.losses:
                 partition.disk_failed(error)
                 raise
 

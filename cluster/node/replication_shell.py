@@ -16,6 +16,7 @@ from cluster.metadata import Endpoint, MetadataDelta, MetadataImage, delta_betwe
 from cluster.node.config import NodeConfig
 from cluster.node.controller_client import ControllerClient
 from cluster.node.isr_updates import IsrUpdates
+from cluster.node.log_cleaner import LogCleaner
 from cluster.node.log_flusher import LogFlusher
 from cluster.node.replica_fetcher import ReplicaFetcher
 from cluster.node.replication_service import ReplicationService
@@ -48,6 +49,7 @@ class ReplicationShell:
         self._replicas = replicas
         self._broker_epoch = broker_epoch
         self._flusher = LogFlusher(world, replicas)
+        self._cleaner = LogCleaner(world, configs, replicas)
         self._isr_updates = IsrUpdates(config.node_id, world, configs, replicas, client, broker_epoch=broker_epoch)
         self._fetchers: dict[NodeId, tuple[ReplicaFetcher, asyncio.Task[None]]] = {}
         self._following: dict[tuple[TopicId, int], NodeId] = {}
@@ -68,6 +70,7 @@ class ReplicationShell:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._isr_updates.run())
                 tasks.create_task(self._flusher.run())
+                tasks.create_task(self._cleaner.run())
                 tasks.create_task(self._checkpoint())
                 tasks.create_task(self._enforce_retention())
                 tasks.create_task(self._await_failure(self._failed))

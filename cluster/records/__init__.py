@@ -11,7 +11,7 @@ from cluster.records.header import (
     stamp_append_time,
     stamp_batch,
 )
-from cluster.records.record import Record, build_batch, read_batch_records, read_records
+from cluster.records.record import Record, build_batch, check_keys, read_batch_records, read_records, rebuild_batch
 
 __all__ = [
     "BatchHeader",
@@ -23,6 +23,7 @@ __all__ = [
     "build_marker",
     "check_batches",
     "check_copied_batches",
+    "check_keys",
     "compress",
     "decompress",
     "iterate_headers",
@@ -30,6 +31,7 @@ __all__ = [
     "read_header",
     "read_marker",
     "read_records",
+    "rebuild_batch",
     "stamp_append_time",
     "stamp_batch",
 ]

@@ -8,7 +8,7 @@ what is inside it (`record`): to a broker the records are opaque bytes.
     offset 12  leader epoch         int32   patched by the leader
     offset 16  magic                int8    2
     offset 17  crc                  uint32  CRC-32C of everything from offset 21
-    offset 21  attributes           int16   compression, timestamp type, transactional, control
+    offset 21  attributes           int16   compression, timestamp type, transactional, control, delete horizon
     offset 23  last offset delta    int32
     offset 27  base timestamp       int64   milliseconds since 1970
     offset 35  max timestamp        int64
@@ -48,6 +48,8 @@ COMPRESSION_MASK = 0x07
 LOG_APPEND_TIME_FLAG = 0x08
 TRANSACTIONAL_FLAG = 0x10
 CONTROL_FLAG = 0x20
+DELETE_HORIZON_FLAG = 0x40
+"""The base timestamp is not the first record's: from then on compaction may drop the tombstones (KIP-534)."""
 
 SEQUENCE_MAX = 2**31 - 1
 
@@ -112,6 +114,11 @@ class BatchHeader(NamedTuple):
     def is_control(self) -> bool:
         """Whether this is a transaction marker rather than somebody's data."""
         return bool(self.attributes & CONTROL_FLAG)
+
+    @property
+    def delete_horizon_ms(self) -> int | None:
+        """When compaction may drop the batch's tombstones; None when it has not met the batch yet (KIP-534)."""
+        return self.base_timestamp if self.attributes & DELETE_HORIZON_FLAG else None
 
     @property
     def has_producer_id(self) -> bool:

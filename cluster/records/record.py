@@ -13,8 +13,10 @@ from cluster.base.errors import ErrorCode, KafkaError
 from cluster.base.ports import Buffer
 from cluster.records.compression import compress, decompress
 from cluster.records.header import (
+    COMPRESSION_MASK,
     CONTROL_FLAG,
     CRC_OFFSET,
+    DELETE_HORIZON_FLAG,
     HEADER,
     LENGTH_OFFSET,
     MAGIC,
@@ -67,6 +69,14 @@ def read_batch_records(view: Buffer, position: int, header: BatchHeader) -> Iter
         raise KafkaError(ErrorCode.CORRUPT_MESSAGE, f"batch at offset {header.base_offset}: {error}") from error
 
 
+def check_keys(view: Buffer, batches: Sequence[tuple[int, BatchHeader]]) -> None:
+    """Check that every record has a key, as a compacted topic demands. Raises KafkaError(INVALID_RECORD)."""
+    for position, header in batches:
+        for record in read_batch_records(view, position, header):
+            if record.key is None:
+                raise KafkaError(ErrorCode.INVALID_RECORD, "a compacted topic takes no record without a key")
+
+
 def build_batch(
     records: Sequence[tuple[bytes | None, bytes | None, RecordHeaders]],
     *,
@@ -84,21 +94,50 @@ def build_batch(
     assert records, "a batch has at least one record"
     body = bytearray()
     for delta, (key, value, headers) in enumerate(records):
-        record = _write_record(delta, key, value, headers)
+        record = _write_record(0, delta, key, value, headers)
         _write_varint(body, len(record))
         body += record
-    packed = compress(compression, body)
-    batch = bytearray(HEADER.size)
     attributes = compression | (TRANSACTIONAL_FLAG if transactional else 0) | (CONTROL_FLAG if control else 0)
+    position = (base_offset, 0, leader_epoch, MAGIC, 0, attributes, len(records) - 1)
+    times_and_producer = (timestamp_ms, timestamp_ms, producer_id, producer_epoch, base_sequence, len(records))
+    return _pack_batch(BatchHeader(*position, *times_and_producer), compress(compression, body))
+
+
+def rebuild_batch(header: BatchHeader, records: Sequence[Record], delete_horizon_ms: int | None = None) -> bytearray:
+    """Build a batch again with only some of its records, for compaction; there may be none left.
+
+    Offsets, sequence numbers, leader epoch and producer stay what they were, so that nothing that counts on them is
+    disturbed. `delete_horizon_ms` is written down for the tombstones in it; what is there already stays (KIP-534).
+    """
+    attributes = header.attributes
+    if not records:
+        attributes &= ~(COMPRESSION_MASK | DELETE_HORIZON_FLAG)
+        header = header._replace(attributes=attributes, base_timestamp=-1, record_count=0)
+        return _pack_batch(header, b"")
+    base_timestamp = header.base_timestamp
+    if delete_horizon_ms is not None:
+        base_timestamp = delete_horizon_ms
+        attributes |= DELETE_HORIZON_FLAG
+    max_timestamp = header.max_timestamp
+    if not header.uses_log_append_time:
+        max_timestamp = max(record.timestamp for record in records)
+    body = bytearray()
+    for record in records:
+        delta = record.offset - header.base_offset
+        written = _write_record(record.timestamp - base_timestamp, delta, record.key, record.value, record.headers)
+        _write_varint(body, len(written))
+        body += written
+    times = {"base_timestamp": base_timestamp, "max_timestamp": max_timestamp}
+    header = header._replace(attributes=attributes, record_count=len(records), **times)
+    return _pack_batch(header, compress(header.compression, body))
+
+
+def _pack_batch(header: BatchHeader, packed: bytes) -> bytearray:
+    """Put a batch together; length and checksum in the header are computed here."""
+    size_bytes = HEADER.size + len(packed)
+    batch = bytearray(HEADER.size)
+    HEADER.pack_into(batch, 0, header.base_offset, size_bytes - LENGTH_OFFSET, *header[2:])
     batch += packed
-    size_bytes = len(batch)
-
-    def write_header(crc: int) -> None:
-        fields = (base_offset, size_bytes - LENGTH_OFFSET, leader_epoch, MAGIC, crc, attributes, len(records) - 1)
-        times_and_producer = (timestamp_ms, timestamp_ms, producer_id, producer_epoch, base_sequence, len(records))
-        HEADER.pack_into(batch, 0, *fields, *times_and_producer)
-
-    write_header(0)
     crc = compute_crc(memoryview(batch), 0, size_bytes)
     batch[CRC_OFFSET : CRC_OFFSET + 4] = crc.to_bytes(4, "big")
     return batch
@@ -122,10 +161,12 @@ def _read_record(plain: bytes, cursor: int, header: BatchHeader) -> tuple[Record
     return Record(header.base_offset + offset_delta, timestamp, key, value, tuple(headers)), cursor
 
 
-def _write_record(delta: int, key: bytes | None, value: bytes | None, headers: RecordHeaders) -> bytearray:
+def _write_record(
+    timestamp_delta: int, offset_delta: int, key: bytes | None, value: bytes | None, headers: RecordHeaders
+) -> bytearray:
     record = bytearray(1)
-    _write_varint(record, 0)
-    _write_varint(record, delta)
+    _write_varint(record, timestamp_delta)
+    _write_varint(record, offset_delta)
     _write_bytes(record, key)
     _write_bytes(record, value)
     _write_varint(record, len(headers))

@@ -13,7 +13,7 @@ from cluster.base.configs import Configs
 from cluster.base.errors import ErrorCode, KafkaError
 from cluster.base.ids import NO_EPOCH, NO_NODE, NodeId, TopicId, TopicPartition
 from cluster.base.ports import Buffer, DiskError
-from cluster.base.trace import BatchAppended, HighWatermarkAdvanced, LogTruncated, PartitionRoleChanged
+from cluster.base.trace import BatchAppended, HighWatermarkAdvanced, LogStartMoved, LogTruncated, PartitionRoleChanged
 from cluster.metadata import PartitionState
 from cluster.replication.divergence import truncation_of
 from cluster.replication.high_watermark import follower_high_watermark, high_watermark_after_truncation
@@ -73,6 +73,11 @@ class Replica:
         """Whether the log may be used."""
         return self.role is not PartitionRole.OFFLINE
 
+    @property
+    def is_compacted(self) -> bool:
+        """Whether `cleanup.policy` asks for compaction and the log may be used."""
+        return self.log.settings.is_compacted and self.is_online
+
     def flush_needed(self) -> bool:
         """Whether `flush.messages` or `flush.ms` asks for a sync before what was appended is acknowledged."""
         return self._flush_needed
@@ -110,7 +115,7 @@ class Replica:
             if known > self.high_watermark:
                 self._set_high_watermark(known)
             if self.log.log_start_offset < leaders_start_offset <= self.high_watermark:
-                self.log.advance_log_start_offset(leaders_start_offset)
+                self._move_log_start(leaders_start_offset)
         except KafkaError as error:
             if error.code is ErrorCode.KAFKA_STORAGE_ERROR:
                 self.disk_failed(error)
@@ -170,9 +175,17 @@ class Replica:
             offset = self.log.retention_offset(wall_ms, self.high_watermark)
             if offset > self.log.log_start_offset:
                 _logger.info("%s: retention deletes everything below %d", self.topic_partition, offset)
-                self.log.advance_log_start_offset(offset)
+                if offset == self.log.log_end_offset:
+                    self.log.roll()  # the segment that is written to has nothing else, and goes as well
+                self._move_log_start(offset)
         except (KafkaError, DiskError) as error:
             self.disk_failed(error)
+
+    def _move_log_start(self, offset: int) -> None:
+        self.log.advance_log_start_offset(offset)
+        if self._host.tracer.enabled:
+            topic, number = self.topic_partition
+            self._host.tracer.emit(LogStartMoved(topic, number, self.role.value, self.log.log_start_offset))
 
     # --- telling others ---------------------------------------------------------------------------
 

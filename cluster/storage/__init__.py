@@ -1,5 +1,7 @@
 """Storage: partition logs in Kafka's file format, over the Disk port: segments, indexes, epochs, producers."""
 
+from cluster.storage.cleaning_plan import Dirt
+from cluster.storage.compaction import compact, dirt_of
 from cluster.storage.epochs import EpochEndOffset, EpochStart
 from cluster.storage.identity import check_identity, read_topic_id, write_topic_id
 from cluster.storage.log import DELETED_SUFFIX, Appended, Flush, Log
@@ -10,6 +12,7 @@ __all__ = [
     "DELETED_SUFFIX",
     "Appended",
     "BatchSequence",
+    "Dirt",
     "EpochEndOffset",
     "EpochStart",
     "Flush",
@@ -18,6 +21,8 @@ __all__ = [
     "ProducerStates",
     "TimestampOffset",
     "check_identity",
+    "compact",
+    "dirt_of",
     "read_topic_id",
     "write_topic_id",
 ]

@@ -1,7 +1,7 @@
 """Kafka's checkpoint files: a version line, a count line, then one line of numbers for each entry.
 
-Here: reading and writing that text (class CheckpointFile). The recovery point and the log start offset each
-have a file in the log's own directory; Kafka keeps one of each for all logs of a disk, in the same format.
+Here: reading and writing that text (class CheckpointFile). The recovery point, the log start offset and the cleaner's
+offset each have a file in the log's own directory; Kafka keeps one of each for all logs of a disk, in the same format.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from cluster.base.ports import Disk
 
 RECOVERY_POINT_FILE = "recovery-point-offset-checkpoint"
 LOG_START_FILE = "log-start-offset-checkpoint"
+CLEANER_FILE = "cleaner-offset-checkpoint"
+"""Where compaction goes on. A log that has the file may have gaps between its offsets."""
 
 _VERSION = "0"
 

@@ -24,6 +24,7 @@ from cluster.records import (
     build_marker,
     check_batches,
     check_copied_batches,
+    check_keys,
     iterate_headers,
     read_header,
     read_marker,
@@ -34,6 +35,7 @@ from cluster.records.header import CONTROL_FLAG, LENGTH_OFFSET, LOG_APPEND_TIME_
 from cluster.storage.checkpoints import LOG_START_FILE, RECOVERY_POINT_FILE, write_offset
 from cluster.storage.epochs import EpochEndOffset, EpochStart
 from cluster.storage.identity import read_topic_id, write_topic_id
+from cluster.storage.log_cleaning import LogCleaning
 from cluster.storage.producers import BatchSequence, ProducerStates
 from cluster.storage.recovery import RecoveredLog, load_producers, recover_log
 from cluster.storage.segment import Segment
@@ -80,6 +82,7 @@ class Log:
         self._segments = recovered.segments
         self._base_offsets = [segment.base_offset for segment in recovered.segments]
         self._active = recovered.segments[-1]
+        self.cleaning = LogCleaning(disk, directory, self._segments, self._base_offsets, recovered.cleaned_offset)
         self._epochs = recovered.epochs
         self.producers: ProducerStates = recovered.producers
         self.log_start_offset = recovered.log_start_offset
@@ -119,6 +122,11 @@ class Log:
         return sum(segment.size_bytes for segment in self._segments)
 
     @property
+    def settings(self) -> LogSettings:
+        """The configs in force."""
+        return self._settings
+
+    @property
     def segments(self) -> Sequence[Segment]:
         """The segments, oldest first; the last one is written to."""
         return self._segments
@@ -155,6 +163,8 @@ class Log:
             raise KafkaError(ErrorCode.RECORD_LIST_TOO_LARGE, f"{len(batches)} bytes do not fit into log.segment.bytes")
         # Epochs only grow: recovery takes a batch of an older epoch behind a newer one for a ghost.
         assert leader_epoch >= self._epochs.latest, f"epoch {leader_epoch} after {self._epochs.latest}"
+        if settings.is_compacted and not by_coordinator:
+            check_keys(batches, checked)
         original = self._check_producers(checked)
         if original is not None:
             return Appended(original.first_offset, original.last_offset, NO_TIMESTAMP, True, ())
@@ -182,7 +192,7 @@ class Log:
         return Appended(header.base_offset, header.last_offset, NO_TIMESTAMP, False, (header,))
 
     def append_as_follower(self, batches: Buffer, now_ms: int) -> Appended:
-        """Write batches copied from the leader, which must continue this log exactly.
+        """Write batches copied from the leader, which must continue this log; only compaction leaves offsets out.
 
         Raises KafkaError: CORRUPT_MESSAGE for damaged batches, KAFKA_STORAGE_ERROR when the disk fails.
         """
@@ -190,7 +200,9 @@ class Log:
         headers = [header for _, header in check_copied_batches(view)]
         expected = self.log_end_offset
         for header in headers:
-            assert header.base_offset == expected, f"{self.directory} ends at {expected}, got {header.base_offset}"
+            assert header.base_offset >= expected, f"{self.directory} ends at {expected}, got {header.base_offset}"
+            if header.base_offset > expected:
+                self.cleaning.allow_gaps()
             expected = header.next_offset
         first_offset = self.log_end_offset
         if headers:
@@ -252,8 +264,12 @@ class Log:
             self._active.age_ms(headers[-1][8]) <= settings.roll_ms
         )
 
+    def roll(self) -> None:
+        """Close the active segment and begin the next one at the log's end; an empty one stays. Raises DiskError."""
+        if self._active.size_bytes > 0:
+            self._roll()
+
     def _roll(self) -> None:
-        """Close the active segment and begin the next one at the log's end."""
         self._active.write_indexes(is_final=True)
         offset = self.log_end_offset
         write_snapshot(self._disk, self.directory, offset, self.producers)
@@ -373,6 +389,7 @@ class Log:
 
     def _lower_recovery_point(self, offset: int) -> None:
         """What is appended from `offset` on is not durable yet: say so on disk before the old records go."""
+        self.cleaning.lost_tail(offset)
         self.recovery_point = min(self.recovery_point, offset)
         if self._saved_recovery_point > offset:
             self._save_recovery_point()
@@ -394,20 +411,22 @@ class Log:
         while len(self._segments) > 1 and self._segments[1].base_offset <= offset:
             self._segments.pop(0).delete()
             self._base_offsets.pop(0)
+            self.cleaning.lost_head()
         self._epochs.truncate_from_start(offset)
         delete_snapshots(self._disk, self.directory, lambda found: found >= self._base_offsets[0])
 
     def retention_offset(self, now_ms: int, committed_offset: int) -> int:
         """Return the log start offset that retention.ms and retention.bytes ask for.
 
-        Only closed segments that lie wholly below `committed_offset` may go.
+        Only segments that lie wholly below `committed_offset` may go; all may, when they do.
         """
         settings = self._settings
         excess_bytes = self.size_bytes - settings.retention_bytes if settings.retention_bytes >= 0 else 0
         offset = self.log_start_offset
-        for segment in self._segments[:-1]:
+        for segment in self._segments:
             is_old = segment.max_timestamp >= 0 and 0 <= settings.retention_ms < now_ms - segment.max_timestamp
-            if segment.next_offset > committed_offset or not (is_old or excess_bytes >= segment.size_bytes):
+            may_go = segment.size_bytes > 0 and segment.next_offset <= committed_offset
+            if not may_go or not (is_old or excess_bytes >= segment.size_bytes):
                 break
             excess_bytes -= segment.size_bytes
             offset = max(offset, segment.next_offset)

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 from cluster.base.ports import Disk
 from cluster.records import BatchHeader, read_marker
-from cluster.storage.checkpoints import LOG_START_FILE, RECOVERY_POINT_FILE, read_offset, write_offset
+from cluster.storage.checkpoints import CLEANER_FILE, LOG_START_FILE, RECOVERY_POINT_FILE, read_offset, write_offset
 from cluster.storage.epochs import LeaderEpochs
 from cluster.storage.producers import ProducerStates
 from cluster.storage.segment import Segment
 from cluster.storage.settings import LogSettings
 from cluster.storage.snapshots import list_snapshots, read_snapshot, snapshot_path
+from cluster.storage.swap_files import finish_swaps
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +29,20 @@ class RecoveredLog:
     producers: ProducerStates
     log_start_offset: int
     recovery_point: int
+    cleaned_offset: int | None
+    """Where compaction goes on; None when no offset was ever left out."""
 
 
 def recover_log(disk: Disk, directory: str, settings: LogSettings, now_ms: int) -> RecoveredLog:
     """Load a log directory, cutting what is damaged; an empty or missing one becomes an empty log."""
+    finish_swaps(disk, directory)
+    cleaned_offset = read_offset(disk, directory, CLEANER_FILE)
+    if cleaned_offset is None and disk.exists(f"{directory}/{CLEANER_FILE}"):
+        cleaned_offset = 0  # unreadable, but there
     epochs = LeaderEpochs(disk, directory)
     saved_recovery_point = read_offset(disk, directory, RECOVERY_POINT_FILE) or 0
     trusted_offset = saved_recovery_point if epochs.is_known else 0
-    segments = _load_segments(disk, directory, settings, epochs, trusted_offset)
+    segments = _load_segments(disk, directory, settings, epochs, trusted_offset, has_gaps=cleaned_offset is not None)
     log_start_offset = max(
         read_offset(disk, directory, LOG_START_FILE) or 0, segments[0].base_offset if segments else 0
     )
@@ -54,7 +61,7 @@ def recover_log(disk: Disk, directory: str, settings: LogSettings, now_ms: int) 
         write_offset(disk, directory, RECOVERY_POINT_FILE, recovery_point)
     producers = load_producers(disk, directory, segments)
     producers.expire(now_ms, settings.producer_expiration_ms)
-    return RecoveredLog(segments, epochs, producers, log_start_offset, recovery_point)
+    return RecoveredLog(segments, epochs, producers, log_start_offset, recovery_point, cleaned_offset)
 
 
 def load_producers(disk: Disk, directory: str, segments: list[Segment]) -> ProducerStates:
@@ -95,7 +102,7 @@ def _replay(producers: ProducerStates, segment: Segment, position: int, header: 
 
 
 def _load_segments(
-    disk: Disk, directory: str, settings: LogSettings, epochs: LeaderEpochs, trusted_offset: int
+    disk: Disk, directory: str, settings: LogSettings, epochs: LeaderEpochs, trusted_offset: int, *, has_gaps: bool
 ) -> list[Segment]:
     """Load or recover segment after segment, until one is damaged or missing; what lies behind it is deleted."""
     segments: list[Segment] = []
@@ -109,7 +116,7 @@ def _load_segments(
         segments.append(segment)
         if segment.load() and segment.next_offset <= trusted_offset:
             continue
-        starts, is_whole = segment.recover(epochs.epoch_at(base_offset - 1))
+        starts, is_whole = segment.recover(epochs.epoch_at(base_offset - 1), has_gaps)
         epochs.rebuild(base_offset, segment.next_offset, starts)
     for segment in segments[:-1]:
         segment.write_indexes(is_final=True)

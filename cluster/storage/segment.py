@@ -35,13 +35,15 @@ _HEAD = Struct(">qi11xi")
 class Segment:
     """Batches from `base_offset` up to `next_offset`, in `size_bytes` bytes of file."""
 
-    def __init__(self, disk: Disk, directory: str, base_offset: int, index_interval_bytes: int) -> None:
+    def __init__(
+        self, disk: Disk, directory: str, base_offset: int, index_interval_bytes: int, suffix: str = ""
+    ) -> None:
         name = f"{directory}/{base_offset:020d}"
         self._disk = disk
         self._index = SparseIndex(disk, f"{name}.index", OFFSET_ENTRY)
         self._time_index = SparseIndex(disk, f"{name}.timeindex", TIME_ENTRY)
         self.aborted = TransactionIndex(disk, f"{name}.txnindex")
-        self.path = f"{name}.log"
+        self.path = f"{name}.log{suffix}"
         self.base_offset = base_offset
         self.index_interval_bytes = index_interval_bytes
         self._is_torn = False
@@ -65,8 +67,19 @@ class Segment:
 
     def delete(self) -> None:
         """Remove the segment's files."""
-        for path in (self._index.path, self._time_index.path, self.aborted.path, self.path):
-            self._disk.delete(path)
+        self.delete_indexes()
+        self._disk.delete(self.path)
+
+    def delete_indexes(self) -> None:
+        """Remove the index files: what is in the log file is about to change."""
+        self._disk.delete(self._index.path)
+        self._disk.delete(self._time_index.path)
+        self.aborted.delete()
+
+    @property
+    def index_bytes(self) -> int:
+        """The size that the larger of the two index files has or will have."""
+        return max(len(self._index) * OFFSET_ENTRY.size, len(self._time_index) * TIME_ENTRY.size)
 
     # Appending
 
@@ -244,11 +257,12 @@ class Segment:
         is_sound = self._index.load() and self._time_index.load() and self._walk_tail()
         return is_sound and self.aborted.load(self.base_offset, self.next_offset)
 
-    def recover(self, last_epoch: int) -> tuple[list[EpochStart], bool]:
+    def recover(self, last_epoch: int, has_gaps: bool) -> tuple[list[EpochStart], bool]:
         """Read every batch, cut the file where it stops making sense, and build the indexes anew.
 
-        Offsets must follow one another and leader epochs must not fall: after a loss of power, sound batches of
-        an older history can reappear behind newer ones. Returns where epochs begin, and whether all was sound.
+        Offsets must follow one another, without gaps unless compaction leaves some, and leader epochs must not fall:
+        after a loss of power, sound batches of an older history can reappear behind newer ones. Returns where epochs
+        begin, and whether all was sound.
         """
         self._index.reset()
         self._time_index.reset()
@@ -256,7 +270,8 @@ class Segment:
         starts = []
         has_markers = False
         for header in scan_batches(self._disk, self.path):
-            if header.base_offset != self.next_offset or header.leader_epoch < last_epoch:
+            follows = header.base_offset >= self.next_offset if has_gaps else header.base_offset == self.next_offset
+            if not follows or header.leader_epoch < last_epoch:
                 break
             if header.leader_epoch > last_epoch:
                 last_epoch = header.leader_epoch

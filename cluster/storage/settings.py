@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cluster.base.configs import Configs
+from cluster.storage.cleaning_plan import CleaningRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +23,19 @@ class LogSettings:
     producer_expiration_ms: int
     retention_ms: int
     retention_bytes: int
+    is_compacted: bool
+    cleaning: CleaningRules
 
     @classmethod
     def of(cls, configs: Configs) -> LogSettings:
         """Read the settings out of a broker's configs, on which the topic's own are already laid."""
+        is_compacted = "compact" in configs.text("log.cleanup.policy").split(",")
+        max_lag_ms = configs.integer("log.cleaner.max.compaction.lag.ms")
+        roll_ms = configs.integer("log.roll.ms")
         return cls(
             segment_bytes=configs.integer("log.segment.bytes"),
-            roll_ms=configs.integer("log.roll.ms"),
+            # Only closed segments are compacted: the active one must not keep a record longer than that.
+            roll_ms=min(roll_ms, max(max_lag_ms, 1)) if is_compacted else roll_ms,
             index_interval_bytes=configs.integer("log.index.interval.bytes"),
             index_bytes_max=configs.integer("log.index.size.max.bytes"),
             flush_messages=configs.integer("log.flush.interval.messages"),
@@ -38,4 +45,12 @@ class LogSettings:
             producer_expiration_ms=configs.integer("producer.id.expiration.ms"),
             retention_ms=configs.integer("log.retention.ms"),
             retention_bytes=configs.integer("log.retention.bytes"),
+            is_compacted=is_compacted,
+            cleaning=CleaningRules(
+                min_dirty_ratio=configs.decimal("log.cleaner.min.cleanable.ratio"),
+                min_lag_ms=configs.integer("log.cleaner.min.compaction.lag.ms"),
+                max_lag_ms=max_lag_ms,
+                delete_retention_ms=configs.integer("log.cleaner.delete.retention.ms"),
+                key_memory_bytes=configs.integer("log.cleaner.dedupe.buffer.size"),
+            ),
         )

@@ -164,7 +164,7 @@ def test_a_follower_behind_the_leaders_start_begins_anew_there() -> None:
     assert cluster[2].high_watermark == 3
 
 
-def test_retention_deletes_closed_segments_but_nothing_uncommitted() -> None:
+def test_retention_deletes_old_segments_but_nothing_uncommitted() -> None:
     cluster = ReplicaCluster(2, log_segment_bytes="1024", log_retention_ms="1000")
     for number in range(6):
         cluster.produce(1, f"{number}" * 600)
@@ -174,7 +174,10 @@ def test_retention_deletes_closed_segments_but_nothing_uncommitted() -> None:
     cluster.catch_up(2, 1)
     assert cluster[1].high_watermark == 6
     cluster.replicas[cluster.nodes[0]].enforce_retention(cluster.wall_ms)
-    assert cluster[1].log.log_start_offset == 5  # the segment that is written to stays
+    assert cluster[1].log.log_start_offset == 6 == cluster[1].log.log_end_offset  # the last segment went as well
+    cluster.produce(1, "anew")
+    cluster.catch_up(2, 1)
+    assert cluster.values(1) == cluster.values(2) == ["anew"]
 
 
 def test_compacted_topics_are_not_subject_to_retention() -> None:

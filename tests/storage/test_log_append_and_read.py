@@ -58,7 +58,8 @@ def test_a_follower_refuses_damage_and_takes_nothing_of_it() -> None:
         follower.append_as_follower(damaged, NOW_MS)
     assert raised.value.code is ErrorCode.CORRUPT_MESSAGE
     assert follower.log_end_offset == 0
-    with pytest.raises(AssertionError, match="ends at 0, got 3"):
+    follower.append_as_follower(read_all(leader), NOW_MS)
+    with pytest.raises(AssertionError, match="ends at 6, got 3"):
         follower.append_as_follower(leader.read(3, 1, 6, at_least_one=True), NOW_MS)
 
 

@@ -154,7 +154,8 @@ def test_retention_asks_for_old_or_excess_segments_below_what_is_committed() -> 
     assert log.retention_offset(NOW_MS + 1000, 180) == 0
     log.reconfigure(configs(retention_ms=100))
     assert log.retention_offset(NOW_MS, 180) == 0
-    assert log.retention_offset(NOW_MS + 1_000_000, 180) == bases[-1], "the active segment stays"
+    assert log.retention_offset(NOW_MS + 1_000_000, 180) == 180, "all of it"
+    assert log.retention_offset(NOW_MS + 1_000_000, 179) == bases[-1], "nothing that is not committed"
     assert log.retention_offset(NOW_MS + 1_000_000, bases[2] + 1) == bases[2]
     log.reconfigure(configs(retention_ms=-1, retention_bytes=log.size_bytes - log.segments[0].size_bytes))
     assert log.retention_offset(NOW_MS + 1_000_000, 180) == bases[1]
@@ -265,3 +266,16 @@ def test_the_steps_of_the_crash_test_do_what_they_are_called() -> None:
     disk.changes_left = 0
     with pytest.raises(Killed):
         append(log, batch_of(1), log.latest_epoch)
+
+
+def test_a_log_whose_records_are_all_too_old_is_emptied_and_goes_on_where_it_ended() -> None:
+    disk = MemoryDisk()
+    log = open_log(disk)
+    fill(log, 5, epoch=2)
+    log.roll()
+    log.advance_log_start_offset(15)
+    assert (log.log_start_offset, log.log_end_offset, log.size_bytes, len(log.segments)) == (15, 15, 0, 1)
+    log.roll()
+    assert len(log.segments) == 1, "an empty segment is not closed"
+    fill(open_log(disk), 1, epoch=2)
+    assert open_log(disk).log_end_offset == 18
