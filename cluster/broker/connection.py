@@ -13,6 +13,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import cast
 
 from cluster.base.limits import CONNECTION_REPLIES_PENDING_MAX, CONNECTION_REPLY_BYTES_PENDING_MAX
 from cluster.base.ports import Buffer
@@ -49,7 +50,7 @@ class KafkaConnection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast(asyncio.Transport, transport)  # not isinstance: uvloop has its own classes
         self._transport = transport
         peer = transport.get_extra_info("peername")
         self._peer = str(peer)

@@ -27,10 +27,13 @@ def ask(name: str, command: str, **arguments: Any) -> Any:
             line.sendall(json.dumps({"command": command, **arguments}).encode() + b"\n")
             with line.makefile("rb") as replies:
                 answer = replies.readline()
-    except OSError as error:
+    except (FileNotFoundError, ConnectionRefusedError) as error:
         others = [other for other in cluster_names() if other != name and is_running(other)]
         remedy = f"Running: {', '.join(others)}; choose with --name." if others else "Start one: fencepost up."
         raise LabError(f"No cluster called {name} is running.", remedy) from error
+    except OSError as error:
+        cause = f"The supervisor of {name} cannot be asked: {error.strerror or error}."
+        raise LabError(cause, f"Its socket is in {directory}; it may belong to another user.") from error
     if not answer:
         raise LabError(f"The supervisor of {name} went away before it answered.", "See `fencepost ps`.")
     row = json.loads(answer)

@@ -110,12 +110,12 @@ class Supervisor:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            line = await reader.readline()
-            if line:
-                writer.write(json.dumps(await self._answer(json.loads(line))).encode() + b"\n")
+            request = _request_in(await reader.readuntil(b"\n"))
+            if request is not None:
+                writer.write(json.dumps(await self._answer(request)).encode() + b"\n")
                 await writer.drain()
-        except (ConnectionError, ValueError):
-            pass  # the asker went away, or is no asker of ours
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass  # the asker went away, or sends a line without an end
         finally:
             writer.close()
 
@@ -264,3 +264,12 @@ def describe_topics(observation: Observation) -> list[dict[str, Any]]:
             }
         )
     return sorted(rows, key=lambda row: (row["topic"], row["partition"]))
+
+
+def _request_in(line: bytes) -> dict[str, Any] | None:
+    """Return the request that a line holds; None when there is none, or the asker is none of ours."""
+    try:
+        request = json.loads(line)
+    except ValueError:
+        return None
+    return request if isinstance(request, dict) else None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from cluster.runtime.live.link_table import LinkTable, Outbox
 
@@ -37,7 +37,7 @@ class Introduction(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Hand the broker a transport that can be held."""
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast(asyncio.Transport, transport)
         self._transport = transport
         self._linked = LinkedTransport(transport)
         self._inner.connection_made(self._linked)
