@@ -7,7 +7,7 @@ what a node needs beyond these (channels, listeners) is `cluster.node.world`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from cluster.base.trace import TraceEvent
 
@@ -17,6 +17,14 @@ _T = TypeVar("_T")
 
 class DiskError(OSError):
     """A file operation failed: `errno` and `filename` say how and where (ENOSPC when full)."""
+
+
+class DiskSpace(NamedTuple):
+    """Where a node's files lie, how large the disk below them is, and what may still be written to it."""
+
+    path: str
+    total_bytes: int
+    usable_bytes: int
 
 
 class Disk(Protocol):
@@ -58,6 +66,9 @@ class Disk(Protocol):
 
     def delete(self, path: str) -> None:
         """Remove a file, or a directory with all it holds; nothing happens when it is missing."""
+
+    def space(self) -> DiskSpace:
+        """Return where the files lie and how much room there is."""
 
     async def sync(self, path: str) -> None:
         """Return when all that was appended to the file before the call survives a loss of power."""

@@ -30,7 +30,7 @@ PartitionKey = tuple[bytes, int]
 class _Position:
     """Where the follower is in one partition, and what the leader thinks of it."""
 
-    __slots__ = ("fetch", "high_watermark", "key", "notice", "partition", "verdict")
+    __slots__ = ("fetch", "high_watermark", "key", "log_start_offset", "notice", "partition", "verdict")
 
     def __init__(self, key: PartitionKey, partition: Partition | None, notice: StreamNotice) -> None:
         self.key = key
@@ -38,6 +38,7 @@ class _Position:
         self.notice = notice
         self.fetch: FollowerFetch | None = None
         self.high_watermark = -1
+        self.log_start_offset = -1  # what the follower has or was told
         self.verdict = FollowerVerdict()
 
     def is_refused(self) -> bool:
@@ -122,6 +123,7 @@ class FollowerSession:
             row.log_start_offset,
         )
         position.high_watermark = row.high_watermark
+        position.log_start_offset = max(position.log_start_offset, row.log_start_offset)
         if partition is None:
             position.verdict = FollowerVerdict(ErrorCode.UNKNOWN_TOPIC_ID)
         else:
@@ -204,7 +206,10 @@ class FollowerSession:
                     self._news[position.key] = position  # no batch fits into what is left
                     self._is_urgent = True
                     return None
-            elif partition.high_watermark <= position.high_watermark:
+            elif (
+                partition.high_watermark <= position.high_watermark
+                and partition.log.log_start_offset <= position.log_start_offset
+            ):
                 return None
         topic_id, number = position.key
         data = response.partitions.add(
@@ -218,7 +223,7 @@ class FollowerSession:
         if partition is not None and partition.is_online:
             data.high_watermark = partition.high_watermark
             data.last_stable_offset = partition.last_stable_offset
-            data.log_start_offset = partition.log.log_start_offset
+            data.log_start_offset = position.log_start_offset = partition.log.log_start_offset
             data.log_end_offset = partition.log_end_offset
         if position.verdict.diverging is not None:
             data.diverging = True

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cluster.base.errors import ErrorCode, KafkaError
-from cluster.base.ids import NodeId
+from cluster.base.ids import NO_OFFSET, NodeId
 from cluster.base.ports import DiskError
 from cluster.base.trace import FollowerProgressed, IsrChangeAnswered, IsrChangeRequested, TransactionEnded
 from cluster.metadata import PartitionState
@@ -212,6 +212,35 @@ class Partition(ReadableReplica):
         waiter.call(error)
         return waiter
 
+    # --- what administrators ask ------------------------------------------------------------------
+
+    def delete_records(self, offset: int) -> tuple[ErrorCode, int]:
+        """Delete everything below an offset, -1 for the high watermark; return the offset that it came to.
+
+        OFFSET_OUT_OF_RANGE above the high watermark, POLICY_VIOLATION when `cleanup.policy` does not say delete.
+        """
+        if self._leadership is None:
+            return self._not_leading(), NO_OFFSET
+        if "delete" not in self._cleanup_policy:
+            return ErrorCode.POLICY_VIOLATION, NO_OFFSET
+        wanted = self.high_watermark if offset == NO_OFFSET else offset
+        if not 0 <= wanted <= self.high_watermark:
+            return ErrorCode.OFFSET_OUT_OF_RANGE, NO_OFFSET
+        try:
+            if wanted > self.log.log_start_offset:
+                self._move_log_start(wanted)
+        except (KafkaError, DiskError) as error:
+            self.disk_failed(error)
+            return ErrorCode.KAFKA_STORAGE_ERROR, NO_OFFSET
+        return ErrorCode.NONE, wanted
+
+    @property
+    def low_watermark(self) -> int:
+        """The least log start offset of all live replicas: no live replica has a record below (KIP-107)."""
+        followers = self._leadership.followers.values() if self._leadership is not None else ()
+        starts = [each.log_start_offset for each in followers if self._host.is_live(each.node_id)]
+        return min([self.log.log_start_offset, *starts])
+
     def _not_leading(self) -> ErrorCode:
         return ErrorCode.NOT_LEADER_OR_FOLLOWER if self.is_online else ErrorCode.KAFKA_STORAGE_ERROR
 
@@ -235,7 +264,9 @@ class Partition(ReadableReplica):
         if error is not ErrorCode.NONE or diverging is not None:
             return FollowerVerdict(error, diverging)
         progress.pulse = pulse
-        progress.log_start_offset = fetch.log_start_offset
+        if progress.log_start_offset != fetch.log_start_offset:
+            progress.log_start_offset = fetch.log_start_offset
+            self._host.watches.notify(self.topic_partition)  # somebody may wait for the low watermark
         moved = progress.fetched(fetch.fetch_offset, fetch.broker_epoch, self.log.log_end_offset, now_ms)
         if moved and self._host.tracer.enabled:
             topic, number = self.topic_partition

@@ -23,6 +23,9 @@ class PartitionHost(Protocol):
     def may_be_in_sync(self, node: NodeId, broker_epoch: int) -> bool:
         """Whether a broker may enter an ISR: known under this epoch, neither fenced nor shutting down (KIP-903)."""
 
+    def is_live(self, node: NodeId) -> bool:
+        """Whether a broker is known and not fenced."""
+
     def isr_change_wanted(self, topic_partition: TopicPartition) -> None:
         """The partition has a proposal for the controller in `pending_isr_change`."""
 

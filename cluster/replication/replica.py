@@ -186,6 +186,7 @@ class Replica:
         if self._host.tracer.enabled:
             topic, number = self.topic_partition
             self._host.tracer.emit(LogStartMoved(topic, number, self.role.value, self.log.log_start_offset))
+        self._notify(urgent=True)
 
     # --- telling others ---------------------------------------------------------------------------
 

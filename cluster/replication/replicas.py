@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from cluster.base.configs import Configs
 from cluster.base.errors import ErrorCode
 from cluster.base.ids import NO_NODE, NodeId, TopicId, TopicPartition
-from cluster.base.ports import Disk, DiskError, Tracer
+from cluster.base.ports import Disk, DiskError, DiskSpace, Tracer
 from cluster.metadata import BROKER_RESOURCE, TOPIC_RESOURCE, MetadataDelta, MetadataImage, PartitionState
 from cluster.replication.high_watermark_checkpoint import read_high_watermarks, write_high_watermarks
 from cluster.replication.partition import Partition
@@ -66,6 +66,10 @@ class Replicas:
 
     def __len__(self) -> int:
         return len(self._partitions)
+
+    def disk_space(self) -> DiskSpace:
+        """Return where the logs lie and how much room there is. Raises DiskError."""
+        return self._disk.space()
 
     def watch(self, topic_partitions: Sequence[TopicPartition], on_change: Callable[[], None]) -> Watch:
         """Call `on_change` when the high watermark, the role or the end of any of them moves, until it is cancelled."""
@@ -194,6 +198,11 @@ class Replicas:
         """Whether a broker may enter an ISR: registered under this epoch, not fenced, not shutting down (KIP-903)."""
         broker = self.image.brokers.get(node)
         return broker is not None and broker.is_active and broker.broker_epoch == broker_epoch
+
+    def is_live(self, node: NodeId) -> bool:
+        """Whether a broker is registered and not fenced."""
+        broker = self.image.brokers.get(node)
+        return broker is not None and not broker.fenced
 
     def isr_change_wanted(self, topic_partition: TopicPartition) -> None:
         """Take note of a partition's proposal."""

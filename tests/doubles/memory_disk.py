@@ -9,7 +9,7 @@ import errno
 from collections.abc import Sequence
 from random import Random
 
-from cluster.base.ports import Buffer, DiskError
+from cluster.base.ports import Buffer, DiskError, DiskSpace
 
 
 class MemoryDisk:
@@ -71,6 +71,9 @@ class MemoryDisk:
         for name in [name for name in self.files if name == path or name.startswith(f"{path}/")]:
             del self.files[name]
             self.synced.pop(name, None)
+
+    def space(self) -> DiskSpace:
+        return DiskSpace("/memory", 2**40, 2**40)
 
     async def sync(self, path: str) -> None:
         self.sync_now(path)

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from cluster.base.ports import Buffer, DiskError
+from cluster.base.ports import Buffer, DiskError, DiskSpace
 
 _OPEN_FILES_MAX = 1024
 _CHUNKS_PER_WRITE_MAX = 512  # IOV_MAX is 1024 on Linux
@@ -113,6 +113,12 @@ class LiveDisk:
                 if error.errno not in (errno.EISDIR, errno.EPERM):
                     raise
                 shutil.rmtree(full)
+
+    def space(self) -> DiskSpace:
+        """Return where the files lie and how much room there is."""
+        with self._errors(""):
+            usage = os.statvfs(self._root)
+        return DiskSpace(self._root, usage.f_blocks * usage.f_frsize, usage.f_bavail * usage.f_frsize)
 
     async def sync(self, path: str) -> None:
         """Return when all that was appended to the file before the call survives a loss of power."""

@@ -15,10 +15,13 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
-from cluster.base.ports import Buffer, DiskError
+from cluster.base.ports import Buffer, DiskError, DiskSpace
 
 SYNC_MS_MIN = 0.2
 SYNC_MS_MAX = 2.0
+UNLIMITED_BYTES = 2**40
+"""What a disk without a capacity says of itself."""
+
 WRITEBACK_MARKS_MAX = 16
 """How finely the age of dirty bytes is kept: this many marks in one writeback time."""
 
@@ -148,6 +151,11 @@ class SimDisk:
         inside = f"{path}/"
         for name in [name for name in self._files if name == path or name.startswith(inside)]:
             self._used_bytes -= len(self._files.pop(name).content)
+
+    def space(self) -> DiskSpace:
+        """Return the capacity, or that of a large disk, and what is left of it."""
+        total_bytes = UNLIMITED_BYTES if self.capacity_bytes is None else self.capacity_bytes
+        return DiskSpace(f"/{self._name}", total_bytes, max(0, total_bytes - self._used_bytes))
 
     async def sync(self, path: str) -> None:
         """Make durable what the file holds now, after a seeded delay. Never ends for a process that dies."""
