@@ -275,6 +275,8 @@ _DEFINITIONS = (
     _int(
         "max.request.partition.size.limit", 2000, "The most partitions in one answer about topics (KIP-966)", at_least=1
     ),
+    _int("quota.window.num", 11, "Windows over which a client's bytes a second are measured", at_least=2),
+    _int("quota.window.size.seconds", 1, "The length of such a window", at_least=1),
     _int("fetch.max.bytes", 57_671_680, "The most bytes in a fetch response to a client", at_least=1024),
 )
 

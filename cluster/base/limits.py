@@ -65,6 +65,9 @@ TOPIC_NAME_LENGTH_MAX = 249
 PRODUCER_BATCHES_REMEMBERED = 5
 """Batches per producer whose sequence numbers are kept to recognise duplicates (KIP-98)."""
 
+CLIENT_METERS_MAX = 10_000
+"""Clients whose bytes a broker counts because they have a quota; the one counted longest is forgotten."""
+
 assert RECORDS_READ_BYTES_MAX < FRAME_SIZE_BYTES_MAX < RPC_MESSAGE_SIZE_BYTES_MAX
 assert RECORDS_READ_BYTES_MAX < CONNECTION_REPLY_BYTES_PENDING_MAX
 assert RAFT_ENTRY_BYTES_MAX <= RAFT_APPEND_BYTES_MAX < RPC_MESSAGE_SIZE_BYTES_MAX

@@ -4,7 +4,8 @@ Here: the asyncio protocol, back-pressure, and the queue of reply slots. Not her
 
 A request that has to wait (acks=all, a long poll, a question to the controller) does not hold up the serving of
 those behind it, only the sending of their replies. Three things make the connection stop serving until the client
-has read: too many replies pending, too many bytes of finished replies, a full socket.
+has read: too many replies pending, too many bytes of finished replies, a full socket. A client that was faster than
+its quota is not heard for a while.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ class KafkaConnection(asyncio.BufferedProtocol):
         self._send_scheduled = False
         self._reading_paused = False
         self._writing_paused = False
+        self._mutes = 0
         self._ended = False
 
     # --- what the loop calls -------------------------------------------------------------------
@@ -99,6 +101,20 @@ class KafkaConnection(asyncio.BufferedProtocol):
         self._send()
         self.close()
 
+    def mute(self, duration_ms: int) -> None:
+        """Serve nothing more for so long."""
+        if self._ended:
+            return
+        self._mutes += 1
+        asyncio.get_running_loop().call_later(duration_ms / 1000, self._unmute)
+        if not self._serving:
+            self._pause_or_resume_reading()
+
+    def _unmute(self) -> None:
+        self._mutes -= 1
+        if not self._ended:
+            self._serve()
+
     def close(self) -> None:
         """Close after what was written so far."""
         self._end()
@@ -112,6 +128,7 @@ class KafkaConnection(asyncio.BufferedProtocol):
         return (
             not self._ended
             and not self._writing_paused
+            and not self._mutes
             and len(self._slots) < CONNECTION_REPLIES_PENDING_MAX
             and self._finished_bytes < CONNECTION_REPLY_BYTES_PENDING_MAX
         )

@@ -17,6 +17,7 @@ from cluster.base.ports import Clock, Rng, Tracer
 from cluster.broker.deadlines import Deadlines
 from cluster.broker.group_coordinator import GroupCoordinator
 from cluster.broker.producer_ids import ProducerIdBlock
+from cluster.broker.quotas import ClientQuotas
 from cluster.broker.replies import ReplyCache
 from cluster.metadata import MetadataImage
 from cluster.replication import Partition, Replicas
@@ -72,6 +73,7 @@ class BrokerContext:
     deadlines: Deadlines = field(init=False)
     groups: GroupCoordinator = field(init=False)
     producer_ids: ProducerIdBlock = field(default_factory=ProducerIdBlock, init=False)
+    quotas: ClientQuotas = field(init=False)
     metadata_replies: ReplyCache = field(default_factory=ReplyCache, init=False)
     topics_in_creation: dict[str, None] = field(default_factory=dict, init=False)
     _image_waits: list[_ImageWait] = field(default_factory=list, init=False)
@@ -80,6 +82,7 @@ class BrokerContext:
     def __post_init__(self) -> None:
         self.deadlines = Deadlines(self.world.clock)
         self.groups = GroupCoordinator(self)
+        self.quotas = ClientQuotas(self.configs)
 
     @property
     def clock(self) -> Clock:
@@ -95,6 +98,7 @@ class BrokerContext:
         """Coordinate what is led here now, and let those go on who wait for the metadata that was just applied."""
         image = self.image()
         self.groups.image_changed(image)
+        self.quotas.image_changed(image)
         for wait in self._image_waits:
             if not wait.done.done() and wait.predicate(image):
                 wait.done.set_result(None)

@@ -12,7 +12,7 @@ Behaviour
 
 Departures: no fetch sessions yet (KIP-227): every fetch is a full one, answered with session id 0, as a broker does
 that has no room for a session; FETCH_SESSION_ID_NOT_FOUND for an id that we cannot have given. Replicas fetch over
-gRPC, so whoever calls itself a replica here is treated as a consumer. No throttling; rack_id is ignored (KIP-392).
+gRPC, so whoever calls itself a replica here is treated as a consumer. rack_id is ignored (KIP-392).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from cluster.base.limits import RECORDS_READ_BYTES_MAX
 from cluster.broker.context import BrokerContext
 from cluster.broker.deadlines import Deadline
 from cluster.broker.partitions import MOVED, current_leader, endpoints_of, find_partition
+from cluster.broker.quotas import FETCH, Meter
 from cluster.broker.request import Request, Slot
 from cluster.replication import Partition, PartitionRole, Watch
 from cluster.wire import (
@@ -48,7 +49,10 @@ def serve(context: BrokerContext, request: Request, slot: Slot) -> None:
     if message.session_id != 0 and message.session_epoch != FINAL_SESSION_EPOCH:
         slot.answer(encode_fetch_response(request.version, ErrorCode.FETCH_SESSION_ID_NOT_FOUND, 0, []))
         return
-    _PendingFetch(context, request.version, message, slot).begin()
+    meter = context.quotas.meter(FETCH, request.client_id) if context.quotas.is_enforced else None
+    if meter is not None:
+        message = message._replace(max_bytes=min(message.max_bytes, meter.burst_bytes))
+    _PendingFetch(context, request.version, message, slot, meter).begin()
 
 
 class _PendingFetch:
@@ -61,14 +65,18 @@ class _PendingFetch:
         "_deadline",
         "_is_over",
         "_message",
+        "_meter",
         "_slot",
         "_version",
         "_watch",
         "_watched",
     )
 
-    def __init__(self, context: BrokerContext, version: int, message: FetchRequest, slot: Slot) -> None:
+    def __init__(
+        self, context: BrokerContext, version: int, message: FetchRequest, slot: Slot, meter: Meter | None
+    ) -> None:
         self._context = context
+        self._meter = meter
         self._version = version
         self._message = message
         self._slot = slot
@@ -126,8 +134,26 @@ class _PendingFetch:
 
     def _answer(self, reading: _Reading) -> None:
         self._stop_waiting()
+        throttle_ms = 0 if self._meter is None else self._throttle(self._meter, reading.bytes_read)
+        if throttle_ms > 0 and self._meter is not None:
+            self._slot.mute(throttle_ms)
+            self._slot.answer(encode_fetch_response(self._version, ErrorCode.NONE, 0, [], throttle_ms=throttle_ms))
+            return
         endpoints = endpoints_of(self._context, [part.current_leader for _, parts in reading.topics for part in parts])
         self._slot.answer(encode_fetch_response(self._version, ErrorCode.NONE, 0, reading.topics, endpoints))
+
+    def _throttle(self, meter: Meter, size_bytes: int) -> int:
+        """Count what was read; return for how long a client that is too fast gets nothing instead.
+
+        Whoever got nothing for a while gets the batch that it asks for, however large: it would be stuck otherwise.
+        """
+        now_ms = self._context.clock.monotonic_ms()
+        is_first = meter.is_idle(now_ms)
+        throttle_ms = meter.charge(size_bytes, now_ms)
+        if throttle_ms <= 0 or is_first:
+            return 0
+        meter.refund(size_bytes, now_ms)
+        return throttle_ms
 
     def _stop_waiting(self) -> None:
         self._is_over = True

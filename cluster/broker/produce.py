@@ -24,6 +24,7 @@ from cluster.broker.context import BrokerContext
 from cluster.broker.coordinator import INTERNAL_TOPICS
 from cluster.broker.deadlines import Deadline
 from cluster.broker.partitions import current_leader, endpoints_of, find_partition
+from cluster.broker.quotas import PRODUCE, Meter
 from cluster.broker.request import Request, Slot
 from cluster.replication import Partition, Waiter
 from cluster.wire import (
@@ -44,6 +45,9 @@ def serve(context: BrokerContext, request: Request, slot: Slot) -> None:
     message = decode_produce_request(request.version, request.body)
     refusal = _refusal_of(message)
     pending = _PendingProduce(context, request.version, message.acks, slot)
+    if context.quotas.is_enforced:
+        pending.meter = context.quotas.meter(PRODUCE, request.client_id)
+        pending.size_bytes = len(request.body)
     for key, parts in message.topics:
         results: list[ProduceResult] = []
         pending.topics.append((key, results))
@@ -79,6 +83,8 @@ class _PendingProduce:
         "_version",
         "_wall_ms",
         "acks",
+        "meter",
+        "size_bytes",
         "topics",
     )
 
@@ -95,6 +101,8 @@ class _PendingProduce:
         self._now_ms = context.world.clock.monotonic_ms()
         self._wall_ms = context.world.clock.wall_ms()
         self.acks = acks
+        self.meter: Meter | None = None
+        self.size_bytes = 0
         self.topics: list[tuple[TopicKey, list[ProduceResult]]] = []
 
     def append(self, key: TopicKey, records: memoryview | None, result: ProduceResult) -> None:
@@ -191,7 +199,15 @@ class _PendingProduce:
         endpoints: list[NodeEndpoint] = []
         if self._has_failed and self._version >= LEADER_HINTS_FROM:
             endpoints = self._name_leaders()
-        self._slot.answer([encode_produce_response(self._version, self.topics, endpoints)])
+        throttle_ms = 0 if self.meter is None else self._throttle(self.meter)
+        self._slot.answer([encode_produce_response(self._version, self.topics, endpoints, throttle_ms)])
+
+    def _throttle(self, meter: Meter) -> int:
+        """Count the request, and hear no more of a client that is too fast: it is told for how long."""
+        throttle_ms = meter.charge(self.size_bytes, self._context.clock.monotonic_ms())
+        if throttle_ms > 0:
+            self._slot.mute(throttle_ms)
+        return throttle_ms
 
     def _name_leaders(self) -> list[NodeEndpoint]:
         """Say who leads the partitions that have moved away, and where to find it."""
@@ -206,6 +222,8 @@ class _PendingProduce:
         return endpoints_of(self._context, [result.current_leader for _, result in moved]) if moved else []
 
     def _finish_unacknowledged(self) -> None:
+        if self.meter is not None:
+            self._throttle(self.meter)
         failed = [result for _, results in self.topics for result in results if result.error is not ErrorCode.NONE]
         if failed:
             names = ", ".join(f"{result.error.name} for partition {result.partition}" for result in failed)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cluster.broker import (
+    alter_client_quotas,
     alter_configs,
     alter_partition_reassignments,
     alter_replica_log_dirs,
@@ -19,6 +20,7 @@ from cluster.broker import (
     delete_groups,
     delete_records,
     delete_topics,
+    describe_client_quotas,
     describe_cluster,
     describe_configs,
     describe_groups,
@@ -102,6 +104,8 @@ APIS: tuple[Api, ...] = (
     Api(45, "AlterPartitionReassignments", 0, 1, 0, answer_later(alter_partition_reassignments.handle)),
     Api(46, "ListPartitionReassignments", 0, 0, 0, answer_now(list_partition_reassignments.handle)),
     Api(47, "OffsetDelete", 0, 0, 1, answer_later(offset_delete.handle)),
+    Api(48, "DescribeClientQuotas", 0, 1, 1, answer_now(describe_client_quotas.handle)),
+    Api(49, "AlterClientQuotas", 0, 1, 1, answer_later(alter_client_quotas.handle)),
     Api(55, "DescribeQuorum", 0, 2, 0, answer_later(describe_quorum.handle)),
     Api(57, "UpdateFeatures", 0, 2, 0, answer_later(update_features.handle)),
     Api(60, "DescribeCluster", 0, 2, 0, answer_now(describe_cluster.handle)),

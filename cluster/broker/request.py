@@ -29,6 +29,9 @@ class Connection(Protocol):
     def refuse(self, reason: str) -> None:
         """Close the connection and say in the log why."""
 
+    def mute(self, duration_ms: int) -> None:
+        """Hear nothing more of the client for so long; replies are sent."""
+
 
 class Slot:
     """A reply's place in the queue of its connection: requests are answered in the order in which they came."""
@@ -55,6 +58,10 @@ class Slot:
     def refuse(self, reason: str) -> None:
         """There is no answer that the client would understand: close the connection."""
         self._connection.refuse(reason)
+
+    def mute(self, duration_ms: int) -> None:
+        """The client was too fast: it is not heard for so long (KIP-219). Call it before the answer."""
+        self._connection.mute(duration_ms)
 
     def abandon(self) -> None:
         """The client is gone."""

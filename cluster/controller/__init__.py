@@ -13,6 +13,7 @@ from cluster.controller.decision import Decision, topic_settings
 from cluster.controller.feature_changes import update_features
 from cluster.controller.isr import alter_partitions
 from cluster.controller.leadership import balance_leaders
+from cluster.controller.quota_changes import alter_client_quotas
 from cluster.controller.reassignments import alter_partition_reassignments
 from cluster.controller.requests import allocate_producer_ids, elect_leaders
 from cluster.controller.sessions import BrokerSessions
@@ -25,6 +26,7 @@ __all__ = [
     "BrokerSessions",
     "Decision",
     "allocate_producer_ids",
+    "alter_client_quotas",
     "alter_configs",
     "alter_partition_reassignments",
     "alter_partitions",

@@ -6,6 +6,8 @@ from cluster.metadata.features import ELR_FEATURE, FEATURES, elr_is_enabled, fea
 from cluster.metadata.image import (
     BROKER_RESOURCE,
     GROUP_RESOURCE,
+    QUOTA_ENTITY_TYPES,
+    QUOTA_KEYS,
     RECOVERED,
     RECOVERING,
     TOPIC_RESOURCE,
@@ -13,6 +15,7 @@ from cluster.metadata.image import (
     Endpoint,
     MetadataImage,
     PartitionState,
+    QuotaEntity,
     TopicState,
 )
 from cluster.metadata.records import (
@@ -20,6 +23,8 @@ from cluster.metadata.records import (
     config_record,
     merge_change,
     partition_record,
+    quota_entity,
+    quota_record,
     read_broker,
     read_partition,
 )
@@ -30,6 +35,8 @@ __all__ = [
     "ELR_FEATURE",
     "FEATURES",
     "GROUP_RESOURCE",
+    "QUOTA_ENTITY_TYPES",
+    "QUOTA_KEYS",
     "RECOVERED",
     "RECOVERING",
     "TOPIC_RESOURCE",
@@ -38,6 +45,7 @@ __all__ = [
     "MetadataDelta",
     "MetadataImage",
     "PartitionState",
+    "QuotaEntity",
     "TopicState",
     "apply_batch",
     "broker_record",
@@ -47,6 +55,8 @@ __all__ = [
     "feature_level",
     "merge_change",
     "partition_record",
+    "quota_entity",
+    "quota_record",
     "read_broker",
     "read_partition",
     "read_snapshot",

@@ -12,8 +12,15 @@ from uuid import UUID
 
 from cluster.base.ids import TopicId
 from cluster.metadata.delta import MetadataDelta, delta_between
-from cluster.metadata.image import TOPIC_RESOURCE, BrokerRegistration, MetadataImage, PartitionState, TopicState
-from cluster.metadata.records import merge_change, read_broker, read_partition
+from cluster.metadata.image import (
+    TOPIC_RESOURCE,
+    BrokerRegistration,
+    MetadataImage,
+    PartitionState,
+    QuotaEntity,
+    TopicState,
+)
+from cluster.metadata.records import merge_change, quota_entity, read_broker, read_partition
 from cluster.rpc import metadata_pb2 as pb
 
 
@@ -52,6 +59,7 @@ class _Draft:
         self._brokers: dict[int, BrokerRegistration] | None = None
         self._configs: dict[tuple[int, str], Mapping[str, str]] | None = None
         self._features: dict[str, int] | None = None
+        self._quotas: dict[QuotaEntity, Mapping[str, float]] | None = None
         self._next_producer_id = image.next_producer_id
 
     def apply(self, record: pb.MetadataRecord) -> None:
@@ -74,6 +82,7 @@ class _Draft:
             configs=image.configs if self._configs is None else self._configs,
             next_producer_id=self._next_producer_id,
             features=image.features if self._features is None else self._features,
+            client_quotas=image.client_quotas if self._quotas is None else self._quotas,
         )
 
     def _finish_topics(self) -> tuple[Mapping[str, TopicState], Mapping[TopicId, str]]:
@@ -184,8 +193,22 @@ class _Draft:
             self._features = dict(self._image.features)
         self._features[record.feature_level.name] = record.feature_level.feature_level
 
+    def client_quota(self, record: pb.MetadataRecord) -> None:
+        change = record.client_quota
+        parts = ((part.type, part.name if part.HasField("name") else None) for part in change.entity)
+        entity = quota_entity(parts)
+        if self._quotas is None:
+            self._quotas = dict(self._image.client_quotas)
+        values = dict(self._quotas.pop(entity, {}))
+        if change.remove:
+            values.pop(change.key, None)
+        else:
+            values[change.key] = change.value
+        if values:
+            self._quotas[entity] = dict(sorted(values.items()))
+
     def nothing(self, record: pb.MetadataRecord) -> None:
-        """Records that change no part of the image: no-ops, and quotas, which nothing reads yet."""
+        """Records that change no part of the image: no-ops."""
 
 
 _APPLIERS: Mapping[str, Callable[[_Draft, pb.MetadataRecord], None]] = {
@@ -200,5 +223,5 @@ _APPLIERS: Mapping[str, Callable[[_Draft, pb.MetadataRecord], None]] = {
     "producer_ids": _Draft.producer_ids,
     "feature_level": _Draft.feature_level,
     "no_op": _Draft.nothing,
-    "client_quota": _Draft.nothing,
+    "client_quota": _Draft.client_quota,
 }

@@ -29,6 +29,14 @@ RECOVERED = 0
 RECOVERING = 1
 """The leader was elected uncleanly and has not said yet that it has recovered (KIP-704)."""
 
+QuotaEntity = tuple[tuple[str, str | None], ...]
+"""Whom a quota is for (KIP-546): pairs of a type and a name, by type; no name means everybody without a quota."""
+
+QUOTA_ENTITY_TYPES = ("client-id", "user")
+
+QUOTA_KEYS = ("consumer_byte_rate", "producer_byte_rate")
+"""The quotas that have an effect, in bytes a second and for each broker."""
+
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -107,7 +115,7 @@ class MetadataImage:
     """All metadata at `offset`, the Raft index of the last entry it includes; 0 when it includes none.
 
     `topics` and `brokers` are ordered by name and id, so that reading them gives the same order everywhere.
-    `configs` is keyed by resource type and name.
+    `configs` is keyed by resource type and name, `client_quotas` by whom they are for.
     """
 
     offset: int
@@ -119,6 +127,7 @@ class MetadataImage:
     configs: Mapping[tuple[int, str], Mapping[str, str]] = field(default_factory=dict)
     next_producer_id: int = 0
     features: Mapping[str, int] = field(default_factory=dict)
+    client_quotas: Mapping[QuotaEntity, Mapping[str, float]] = field(default_factory=dict)
 
     @classmethod
     def empty(cls, cluster_id: str) -> MetadataImage:

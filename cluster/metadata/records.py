@@ -6,11 +6,11 @@ Here: how a fact is written as a record and read back. Not here: which records f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from cluster.base.ids import NodeId
-from cluster.metadata.image import BrokerRegistration, Endpoint, PartitionState
+from cluster.metadata.image import BrokerRegistration, Endpoint, PartitionState, QuotaEntity
 from cluster.rpc import metadata_pb2 as pb
 
 
@@ -112,6 +112,18 @@ def config_record(resource_type: int, resource_name: str, name: str, value: str 
     return pb.MetadataRecord(
         config=pb.ConfigRecord(resource_type=resource_type, resource_name=resource_name, name=name, value=value)
     )
+
+
+def quota_entity(parts: Iterable[tuple[str, str | None]]) -> QuotaEntity:
+    """Return whom a quota is for: the same entity whatever the order of its parts."""
+    return tuple(sorted(parts, key=lambda part: part[0]))
+
+
+def quota_record(entity: QuotaEntity, key: str, value: float | None) -> pb.MetadataRecord:
+    """Write a quota's new value; None removes it."""
+    parts = [pb.ClientQuotaEntity(type=type_, name=name) for type_, name in entity]
+    record = pb.ClientQuotaRecord(entity=parts, key=key, value=value or 0, remove=value is None)
+    return pb.MetadataRecord(client_quota=record)
 
 
 def _changed(old: tuple[NodeId, ...], new: pb.Replicas, is_given: bool) -> tuple[NodeId, ...]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cluster.metadata.apply import image_of
-from cluster.metadata.image import MetadataImage
-from cluster.metadata.records import broker_record, config_record, partition_record
+from cluster.metadata.image import MetadataImage, QuotaEntity
+from cluster.metadata.records import broker_record, config_record, partition_record, quota_record
 from cluster.rpc import metadata_pb2 as pb
 
 
@@ -38,5 +38,12 @@ def _records(image: MetadataImage) -> Iterator[pb.MetadataRecord]:
     for (resource_type, resource_name), values in sorted(image.configs.items()):
         for name, value in values.items():
             yield config_record(resource_type, resource_name, name, value)
+    for entity in sorted(image.client_quotas, key=_order_of):
+        for key, limit in image.client_quotas[entity].items():
+            yield quota_record(entity, key, limit)
     if image.next_producer_id > 0:
         yield pb.MetadataRecord(producer_ids=pb.ProducerIdsRecord(next_producer_id=image.next_producer_id))
+
+
+def _order_of(entity: QuotaEntity) -> list[tuple[str, bool, str]]:
+    return [(type_, name is not None, name or "") for type_, name in entity]

@@ -15,6 +15,7 @@ from cluster.base.limits import METADATA_UPDATE_BYTES_MAX
 from cluster.controller import (
     Decision,
     allocate_producer_ids,
+    alter_client_quotas,
     alter_configs,
     alter_partition_reassignments,
     alter_partitions,
@@ -114,6 +115,12 @@ class ControllerService(ControllerServicer):
     async def UpdateFeatures(self, request: rpc.UpdateFeaturesRequest, context: _Context) -> rpc.StatusReply:
         """Set the levels of features."""
         return await self._decide(rpc.StatusReply, lambda image: update_features(image, self._configs, request))
+
+    async def AlterClientQuotas(
+        self, request: rpc.AlterClientQuotasRequest, context: _Context
+    ) -> rpc.AlterClientQuotasReply:
+        """Set and remove client quotas."""
+        return await self._decide(rpc.AlterClientQuotasReply, lambda image: alter_client_quotas(image, request))
 
     # --- the rest
 

@@ -84,6 +84,11 @@ class ControllerStub:
                 request_serializer=cluster_dot_rpc_dot_controller__pb2.AlterPartitionReassignmentsRequest.SerializeToString,
                 response_deserializer=cluster_dot_rpc_dot_controller__pb2.AlterPartitionReassignmentsReply.FromString,
                 _registered_method=True)
+        self.AlterClientQuotas = channel.unary_unary(
+                '/fencepost.controller.Controller/AlterClientQuotas',
+                request_serializer=cluster_dot_rpc_dot_controller__pb2.AlterClientQuotasRequest.SerializeToString,
+                response_deserializer=cluster_dot_rpc_dot_controller__pb2.AlterClientQuotasReply.FromString,
+                _registered_method=True)
         self.UpdateFeatures = channel.unary_unary(
                 '/fencepost.controller.Controller/UpdateFeatures',
                 request_serializer=cluster_dot_rpc_dot_controller__pb2.UpdateFeaturesRequest.SerializeToString,
@@ -169,6 +174,12 @@ class ControllerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AlterClientQuotas(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def UpdateFeatures(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -246,6 +257,11 @@ def add_ControllerServicer_to_server(servicer, server):
                     servicer.AlterPartitionReassignments,
                     request_deserializer=cluster_dot_rpc_dot_controller__pb2.AlterPartitionReassignmentsRequest.FromString,
                     response_serializer=cluster_dot_rpc_dot_controller__pb2.AlterPartitionReassignmentsReply.SerializeToString,
+            ),
+            'AlterClientQuotas': grpc.unary_unary_rpc_method_handler(
+                    servicer.AlterClientQuotas,
+                    request_deserializer=cluster_dot_rpc_dot_controller__pb2.AlterClientQuotasRequest.FromString,
+                    response_serializer=cluster_dot_rpc_dot_controller__pb2.AlterClientQuotasReply.SerializeToString,
             ),
             'UpdateFeatures': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateFeatures,
@@ -538,6 +554,33 @@ class Controller:
             '/fencepost.controller.Controller/AlterPartitionReassignments',
             cluster_dot_rpc_dot_controller__pb2.AlterPartitionReassignmentsRequest.SerializeToString,
             cluster_dot_rpc_dot_controller__pb2.AlterPartitionReassignmentsReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AlterClientQuotas(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fencepost.controller.Controller/AlterClientQuotas',
+            cluster_dot_rpc_dot_controller__pb2.AlterClientQuotasRequest.SerializeToString,
+            cluster_dot_rpc_dot_controller__pb2.AlterClientQuotasReply.FromString,
             options,
             channel_credentials,
             insecure,

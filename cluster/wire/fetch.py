@@ -144,7 +144,6 @@ def _decode_forgotten(cursor: Cursor, version: int) -> list[tuple[TopicKey, list
 
 
 _HEAD = Struct(">ihi")
-_THROTTLE = b"\x00\x00\x00\x00"
 _RESULT_4 = Struct(">ihqq")
 _RESULT_5 = Struct(">ihqqq")
 _ABORTED = Struct(">qq")
@@ -158,11 +157,13 @@ def encode_fetch_response(
     session_id: int,
     topics: Sequence[tuple[TopicKey, Sequence[FetchResult]]],
     node_endpoints: Sequence[NodeEndpoint] = (),
+    *,
+    throttle_ms: int = 0,
 ) -> list[Buffer]:
     """Write a response's body as chunks. Chunks of records are the very objects that were given."""
     flexible = version >= FLEXIBLE_FROM
     chunks: list[Buffer] = []
-    head: list[bytes] = [_HEAD.pack(0, error, session_id) if version >= 7 else _THROTTLE]
+    head: list[bytes] = [_HEAD.pack(throttle_ms, error, session_id) if version >= 7 else throttle_ms.to_bytes(4, "big")]
     head.append(length(len(topics), flexible))
     for key, results in topics:
         head += (topic_key(key, flexible), length(len(results), flexible))

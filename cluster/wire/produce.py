@@ -98,8 +98,9 @@ def encode_produce_response(
     version: int,
     topics: Sequence[tuple[TopicKey, Sequence[ProduceResult]]],
     node_endpoints: Sequence[NodeEndpoint] = (),
+    throttle_ms: int = 0,
 ) -> bytes:
-    """Write a response's body. Nothing is ever throttled."""
+    """Write a response's body."""
     flexible = version >= FLEXIBLE_FROM
     parts: list[Buffer] = [length(len(topics), flexible)]
     for key, results in topics:
@@ -108,7 +109,7 @@ def encode_produce_response(
             _encode_result(parts, version, result)
         if flexible:
             parts.append(NO_TAGS)
-    parts.append(b"\x00\x00\x00\x00")  # throttle_time_ms
+    parts.append(throttle_ms.to_bytes(4, "big"))
     if flexible:
         hints = version >= LEADER_HINTS_FROM
         parts.append(tagged([(0, encode_endpoints(node_endpoints))] if hints and node_endpoints else ()))

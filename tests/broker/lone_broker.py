@@ -282,6 +282,7 @@ class LoneBroker:
             "IncrementalAlterConfigs": lambda: controller.alter_configs(image, configs, request),
             "ElectLeaders": lambda: controller.elect_leaders(image, configs, request),
             "AlterPartitionReassignments": lambda: controller.alter_partition_reassignments(image, configs, request),
+            "AlterClientQuotas": lambda: controller.alter_client_quotas(image, request),
             "UpdateFeatures": lambda: controller.update_features(image, configs, request),
             "UnregisterBroker": lambda: controller.unregister_broker(image, configs, request),
             "AllocateProducerIds": lambda: controller.allocate_producer_ids(image, request),
