@@ -210,6 +210,7 @@ class LoneBroker:
         self.replicas = Replicas(NodeId(1), self.disk, self.configs, SilentTracer())
         self.image = MetadataImage.empty(CLUSTER_ID)
         self.calls: list[str] = []
+        self.quorum = controller_pb2.DescribeQuorumReply()
         self.controller_error: KafkaError | None = None
         self.flushed: list[TopicPartition] = []
         self.flush_gate: asyncio.Event | None = None
@@ -285,6 +286,7 @@ class LoneBroker:
             "AlterClientQuotas": lambda: controller.alter_client_quotas(image, request),
             "UpdateFeatures": lambda: controller.update_features(image, configs, request),
             "UnregisterBroker": lambda: controller.unregister_broker(image, configs, request),
+            "DescribeQuorum": lambda: controller.Decision((), self.quorum),
             "AllocateProducerIds": lambda: controller.allocate_producer_ids(image, request),
         }
         decision = decide[method]()

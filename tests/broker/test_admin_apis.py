@@ -12,6 +12,7 @@ from lone_broker import LoneBroker, alone, on_broker, registration, three_replic
 
 from cluster.base.errors import ErrorCode, KafkaError
 from cluster.base.ids import NO_NODE, NodeId
+from cluster.rpc import controller_pb2, metadata_pb2
 
 API_VERSIONS, DESCRIBE_CONFIGS, ALTER_CONFIGS, INCREMENTAL_ALTER, UPDATE_FEATURES = 18, 32, 33, 44, 57
 DESCRIBE_QUORUM, UNREGISTER_BROKER, LIST_CONFIG_RESOURCES, DESCRIBE_TOPIC_PARTITIONS = 55, 64, 74, 75
@@ -245,5 +246,32 @@ def test_without_a_controller_nobody_knows_the_quorum(version: int) -> None:
         broker.controller_error = KafkaError(ErrorCode.REQUEST_TIMED_OUT, "nobody answered")
         reply = await broker.client().ask(DESCRIBE_QUORUM, version, {"topics": ()})
         assert error_of(reply) == "REQUEST_TIMED_OUT"
+
+    on_broker(run)
+
+
+@pytest.mark.parametrize("version", [0, 1, 2])
+def test_the_quorum_is_told_as_the_controller_knows_it(version: int) -> None:
+    async def run(broker: LoneBroker) -> None:
+        broker.quorum = controller_pb2.DescribeQuorumReply(
+            high_watermark=7,
+            voters=[controller_pb2.QuorumReplica(replica_id=101, log_end_offset=8, last_fetch_timestamp_ms=3)],
+            observers=[controller_pb2.QuorumReplica(replica_id=1, log_end_offset=7, last_caught_up_timestamp_ms=4)],
+            nodes=[controller_pb2.QuorumNode(node_id=101, rpc=metadata_pb2.Endpoint(host="c1", port=9093))],
+        )
+        topics = [
+            {"topic_name": "__cluster_metadata", "partitions": [{"partition_index": 0}, {"partition_index": 1}]},
+            {"topic_name": "orders", "partitions": [{"partition_index": 0}]},
+        ]
+        reply = await broker.client().ask(DESCRIBE_QUORUM, version, {"topics": topics})
+        parts = [part for topic in reply.topics for part in topic.partitions]
+        assert [error_of(part) for part in parts] == ["NONE"] + ["UNKNOWN_TOPIC_OR_PARTITION"] * 2
+        (voter,), (observer,) = parts[0].current_voters, parts[0].observers
+        assert (parts[0].high_watermark, voter.replica_id, voter.log_end_offset, observer.replica_id) == (7, 101, 8, 1)
+        assert getattr(voter, "last_fetch_timestamp", 3) == 3 and getattr(observer, "last_caught_up_timestamp", 4) == 4
+        if version >= 2:
+            assert [(node.node_id, node.listeners[0].host, node.listeners[0].port) for node in reply.nodes] == [
+                (101, "c1", 9093)
+            ]
 
     on_broker(run)
