@@ -18,9 +18,11 @@ from typing import cast
 
 from cluster.base.limits import CONNECTION_REPLIES_PENDING_MAX, CONNECTION_REPLY_BYTES_PENDING_MAX
 from cluster.base.ports import Buffer
+from cluster.base.request_faults import RequestFaults, RequestVerdict
 from cluster.broker.context import BrokerContext
+from cluster.broker.interference import hold_up
 from cluster.broker.request import Slot
-from cluster.broker.router import serve_frame
+from cluster.broker.router import api_name, serve_frame
 from cluster.wire import FrameBuffer, MalformedMessage
 
 log = logging.getLogger(__name__)
@@ -47,6 +49,7 @@ class KafkaConnection(asyncio.BufferedProtocol):
         self._writing_paused = False
         self._mutes = 0
         self._ended = False
+        self._held_up = False  # a fault makes the first request wait
 
     # --- what the loop calls -------------------------------------------------------------------
 
@@ -127,6 +130,7 @@ class KafkaConnection(asyncio.BufferedProtocol):
     def _may_serve(self) -> bool:
         return (
             not self._ended
+            and not self._held_up
             and not self._writing_paused
             and not self._mutes
             and len(self._slots) < CONNECTION_REPLIES_PENDING_MAX
@@ -164,8 +168,37 @@ class KafkaConnection(asyncio.BufferedProtocol):
         return True
 
     def _serve_one(self, frame: memoryview) -> None:
+        faults = self._context.request_faults
+        verdict = None
+        if faults is not None and faults.active:
+            verdict = faults.judge(*api_name(frame))
+            if verdict is not None and self._is_held_up(faults, verdict, frame):
+                return
+        self._carry_out(frame, verdict)
+
+    def _is_held_up(self, faults: RequestFaults, verdict: RequestVerdict, frame: memoryview) -> bool:
+        """Whether a fault makes a request wait, and with it all that come after it."""
+        kept = memoryview(bytearray(frame))  # the buffer is used again meanwhile
+
+        def go_on() -> None:
+            self._held_up = False
+            if self._ended:
+                return
+            try:
+                if verdict.holds:
+                    self._serve_one(kept)  # it is judged anew: what held it may be there no more
+                else:
+                    self._carry_out(kept, verdict)
+            except MalformedMessage as error:
+                self.refuse(str(error))
+            self._serve()
+
+        self._held_up = hold_up(faults, verdict, go_on)
+        return self._held_up
+
+    def _carry_out(self, frame: memoryview, verdict: RequestVerdict | None) -> None:
         try:
-            serve_frame(self._context, self, frame, self._slots.append)
+            serve_frame(self._context, self, frame, self._slots.append, verdict)
         except MalformedMessage:
             raise
         except Exception as error:  # noqa: BLE001 - a bug in one handler must not take the broker down

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from cluster.base.configs import Configs
 from cluster.base.ids import NodeId
 from cluster.base.ports import Clock, Rng, Tracer
+from cluster.base.request_faults import RequestFaults
 from cluster.broker.deadlines import Deadlines
 from cluster.broker.group_coordinator import GroupCoordinator
 from cluster.broker.producer_ids import ProducerIdBlock
@@ -70,6 +71,7 @@ class BrokerContext:
     active_controller: Callable[[], NodeId]
     broker_epoch: Callable[[], int]
     flush: Callable[[Partition], Awaitable[None]]
+    request_faults: RequestFaults | None = None
     deadlines: Deadlines = field(init=False)
     groups: GroupCoordinator = field(init=False)
     producer_ids: ProducerIdBlock = field(default_factory=ProducerIdBlock, init=False)

@@ -11,17 +11,34 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from cluster.base.errors import ErrorCode
+from cluster.base.request_faults import RequestVerdict
 from cluster.broker.api_versions import unsupported_version_response
 from cluster.broker.context import BrokerContext
+from cluster.broker.interference import AfflictedSlot
 from cluster.broker.registry import API_BY_KEY
 from cluster.broker.request import Connection, Request, Slot
-from cluster.wire import API_VERSIONS_KEY, MalformedMessage, body_of, read_request_header
+from cluster.wire import API_VERSIONS_KEY, MalformedMessage, body_of, encode_refusal, read_request_header
+
+
+def api_name(frame: memoryview) -> tuple[str | None, str]:
+    """Return the client's id and the name of the API that a request is for; an unknown API has its key for a name."""
+    header = read_request_header(frame)
+    api = API_BY_KEY.get(header.api_key)
+    return header.client_id, str(header.api_key) if api is None else api.name
 
 
 def serve_frame(
-    context: BrokerContext, connection: Connection, frame: memoryview, enqueue: Callable[[Slot], None]
+    context: BrokerContext,
+    connection: Connection,
+    frame: memoryview,
+    enqueue: Callable[[Slot], None],
+    verdict: RequestVerdict | None = None,
 ) -> None:
-    """Serve one request. Its slot is queued before the handler runs. Raises MalformedMessage to close."""
+    """Serve one request. Its slot is queued before the handler runs. Raises MalformedMessage to close.
+
+    A `verdict` says what a fault makes of it.
+    """
     header = read_request_header(frame)
     api = API_BY_KEY.get(header.api_key)
     if api is None:
@@ -37,8 +54,15 @@ def serve_frame(
         )
     flexible = header.version >= api.flexible_from
     slot = Slot(connection, header.api_key, flexible, header.correlation_id)
+    if verdict is not None and context.request_faults is not None:
+        reply_header = (header.api_key, flexible, header.correlation_id)
+        slot = AfflictedSlot(connection, reply_header, verdict, context.request_faults)
     body = body_of(frame, header, flexible)
     enqueue(slot)
+    if verdict is not None and verdict.error:
+        refusal = encode_refusal(header.api_key, header.version, body, ErrorCode[verdict.error])
+        slot.answer_nothing() if refusal is None else slot.answer(refusal)
+        return
     try:
         api.serve(
             context, Request(header.api_key, header.version, header.client_id, body, connection.client_host), slot

@@ -29,6 +29,8 @@ _COMMANDS = (
     "run",
     "explore",
     "validate",
+    "schema",
+    "new",
     "check",
     "node",
     "console-producer",

@@ -43,7 +43,8 @@ def assign_addresses(spec: ClusterSpec, host: str, first_kafka_port: int) -> Map
 
 def bootstrap_servers(spec: ClusterSpec, addresses: Mapping[str, NodeAddress]) -> str:
     """Return Kafka's `bootstrap.servers` of a cluster."""
-    return ",".join(f"{addresses[broker.name].host}:{addresses[broker.name].kafka_port}" for broker in spec.brokers)
+    first = [addresses[broker.name] for broker in spec.brokers if not broker.joins_later]
+    return ",".join(f"{address.host}:{address.kafka_port}" for address in first)
 
 
 def _free_port(host: str, rng: random.Random, given: list[int]) -> int:

@@ -1,7 +1,7 @@
 """A target of processes on this machine: real sockets, real files, real signals.
 
-Here: the cluster's life and its faults, over the launcher (`cluster.runtime.live`) and gRPC. Not here: power loss,
-which no process can show (what is in the page cache stays there): that is for the simulation.
+Here: the cluster's life and its faults, over the launcher (`cluster.runtime.live`) and gRPC. What is in the page cache
+survives a process, so a loss of power is played: the process notes what it synced and ends, the rest is cut off.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from typing import Any
 
 from cluster.base.ids import NodeId, TopicPartition
 from cluster.base.trace import NodeFaulted, Traced, TraceEvent
+from cluster.lab import damage
 from cluster.lab.addresses import assign_addresses, bootstrap_servers
 from cluster.lab.client_task import ClientTask
 from cluster.lab.data_directory import DataDirectory
 from cluster.lab.errors import LabError
 from cluster.lab.node_calls import NodeCalls
+from cluster.lab.node_directory import NodeDirectory
 from cluster.lab.observation import Observation, leaderless_partitions, unready_brokers, unready_partitions
 from cluster.lab.replica_files import read_stored_batches
 from cluster.lab.target import LAB, ClusterSpec, StoredBatch, TopicSpec, layout
@@ -31,6 +33,7 @@ from cluster.runtime.live.launcher import Launcher, NodeExit, ZygoteGone
 from cluster.runtime.live.order import LOG_FILE, NodeOrder
 from cluster.runtime.live.trace_file import TRACE_FILE
 from cluster.runtime.live.zygote_start import NODE, StartedZygote, start_zygote
+from cluster.runtime.node_rules import NodeRule
 
 START_S = 30.0
 """How long a cluster may take until it accepts acks=all."""
@@ -41,6 +44,7 @@ _STOP_S = 20.0  # a controlled shutdown that takes longer is ended by force
 _STOP_ALL_S = 5.0
 _HAND_OVER_S = 2.0  # when all of them stop, what is handed over is of use for the next start only
 _FORGET_RULES_S = 1.0
+_CRASH_S = 10.0
 _LOG_LINES_SHOWN = 15
 
 
@@ -82,6 +86,7 @@ class LocalTarget:
         self._trace = TraceMerge([self.directory(name) / TRACE_FILE for name in self.node_names] if trace else [])
         self._calls = NodeCalls(addresses, self.node_ids)
         self._rules: dict[str, tuple[LinkRule, ...]] = {}
+        self._node_rules: dict[str, tuple[NodeRule, ...]] = {}
         self._clients: list[ClientTask] = []
         self._expected: dict[str, None] = {}  # nodes whose end the lab has asked for
         self._closed = False
@@ -98,7 +103,7 @@ class LocalTarget:
         self._trace.start()
         try:
             async with asyncio.timeout(START_S):
-                for name in self.node_names:
+                for name in self.spec.first_names:
                     await self._spawn(name)
                 await self._until(unready_brokers)
                 await self._prepare_topics()
@@ -138,8 +143,9 @@ class LocalTarget:
 
     async def _forget_rules(self) -> None:
         """Let nodes that were cut off say goodbye, unless that takes too long."""
-        if self._rules:
+        if self._rules or self._node_rules:
             self._rules.clear()
+            self._node_rules.clear()
             with suppress(LabError, TimeoutError):
                 async with asyncio.timeout(_FORGET_RULES_S):
                     await self._push_rules(self.node_names)
@@ -226,8 +232,11 @@ class LocalTarget:
         """Start a node that is not running; return when its process runs."""
         if self.is_running(name):
             raise LabError(f"{name} is running.", "Only a node that was killed or stopped can be started.")
+        self.files(name).forget_note()
         await self._spawn(name)
         self._trace.emit(LAB, NodeFaulted(name, "started"))
+        if self._rules_about(name):
+            await self._push_rules([name])
 
     async def pause(self, name: str) -> None:
         """Freeze it: sockets stay open, nothing answers."""
@@ -246,11 +255,49 @@ class LocalTarget:
         await self._push_rules([name])  # what changed meanwhile could not reach it
 
     async def power_off(self, name: str) -> None:
-        """Raise LabError: the page cache of this machine outlives its processes."""
-        remedy = "Run it with --on sim, where a disk loses what was not synced; or kill the node."
-        raise LabError(f"{name} is a process: taking its power away cannot be shown.", remedy)
+        """End the process and cut off what it had not synced. Of one that is down already nothing is known, or cut."""
+        if self.is_running(name):
+            await self._crash(name, "powered-off")
+            damage.cut_unsynced(self.files(name))
+        else:
+            self._trace.emit(LAB, NodeFaulted(name, "powered-off"))
 
-    # --- faults of links ---------------------------------------------------------------------------
+    async def crash(self, name: str) -> None:
+        """End the process at once, so that `files` can tell what it had synced. Raises LabError when it hangs."""
+        await self._crash(name, "killed")
+
+    async def _crash(self, name: str, state: str) -> None:
+        self._must_run(name)
+        if name in self.paused:
+            await self.resume(name)  # it has to write its note
+        self._expected[name] = None
+        await self._calls.lose_power(name)
+        try:
+            async with asyncio.timeout(_CRASH_S):
+                await self._launcher.ended(name)
+        except TimeoutError:
+            raise LabError(f"{name} did not answer the lab.", f"Its log says why: {self.directory(name)}.") from None
+        self._ended(name, state)
+
+    def is_paused(self, name: str) -> bool:
+        """Whether a node is frozen."""
+        return name in self.paused
+
+    def files(self, name: str) -> NodeDirectory:
+        """Return a node's files, for damage to be done to them."""
+        return NodeDirectory(self.directory(name))
+
+    # --- rules about nodes and links ---------------------------------------------------------------
+
+    async def set_node_rules(self, rule_id: str, rules: Sequence[NodeRule]) -> None:
+        """Put rules about disks, clocks and requests in force under one name, replacing what had that name."""
+        before = self._node_rules.pop(rule_id, ())
+        self._node_rules[rule_id] = tuple(rules)
+        await self._push_rules(_nodes_of((*before, *rules)))
+
+    async def clear_node_rules(self, rule_id: str) -> None:
+        """Take the node rules of that name back."""
+        await self._push_rules(_nodes_of(self._node_rules.pop(rule_id, ())))
 
     async def set_link_rule(self, rule_id: str, rules: Sequence[LinkRule]) -> None:
         """Put rules in force under one name, replacing what had that name."""
@@ -265,10 +312,13 @@ class LocalTarget:
     async def _push_rules(self, names: Sequence[str]) -> None:
         awake = [name for name in names if self.is_running(name) and name not in self.paused]
         rules = self._all_rules()
-        answers = await asyncio.gather(*(self._calls.set_link_rules(name, rules) for name in awake))
+        answers = await asyncio.gather(*(self._calls.set_rules(name, rules, self._rules_about(name)) for name in awake))
         for name, answered in zip(awake, answers, strict=True):
             if not answered and self.is_running(name) and name not in self.paused:
                 raise LabError(f"{name} does not answer the lab.", f"Its log says why: {self.directory(name)}.")
+
+    def _rules_about(self, name: str) -> tuple[NodeRule, ...]:
+        return tuple(rule for rules in self._node_rules.values() for rule in rules if rule.node == name)
 
     def _all_rules(self) -> tuple[LinkRule, ...]:
         return tuple(rule for rules in self._rules.values() for rule in rules)
@@ -350,6 +400,10 @@ class LocalTarget:
             raise LabError(f"{name} ended with {how}:\n{_tail(log)}", f"Its whole log: {log}")
         if self.lost.is_set():
             raise ZygoteGone
+
+
+def _nodes_of(rules: Sequence[NodeRule]) -> list[str]:
+    return list(dict.fromkeys(rule.node for rule in rules))
 
 
 def _tail(path: Path) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 
 import grpc
 import grpc.aio
@@ -19,7 +20,8 @@ from cluster.lab.target import NodeAddress, TopicSpec
 from cluster.lab.topic_calls import create_topics_request, raise_unless_passing
 from cluster.rpc import controller_pb2, controller_pb2_grpc, inspect_pb2, inspect_pb2_grpc, lab_pb2, lab_pb2_grpc
 from cluster.runtime.links import LinkRule
-from cluster.runtime.live.lab_service import rule_to_message
+from cluster.runtime.live.lab_service import node_rules_to_message, rule_to_message
+from cluster.runtime.node_rules import NodeRule
 
 _OPTIONS = (
     ("grpc.max_receive_message_length", RPC_MESSAGE_SIZE_BYTES_MAX),
@@ -59,15 +61,24 @@ class NodeCalls:
         replies = await asyncio.gather(*(self.describe(name, timeout_s) for name in names))
         return {name: reply for name, reply in zip(names, replies, strict=True) if reply is not None}
 
-    async def set_link_rules(self, name: str, rules: Sequence[LinkRule], timeout_s: float = _RULES_S) -> bool:
-        """Put rules in force in one node's process. Returns whether it answered."""
+    async def set_rules(
+        self, name: str, links: Sequence[LinkRule], node: Sequence[NodeRule] = (), timeout_s: float = _RULES_S
+    ) -> bool:
+        """Put rules in force in one node's process, in place of all that were. Returns whether it answered."""
         stub = lab_pb2_grpc.LabStub(self._channels[name])
-        request = lab_pb2.SetLinkRulesRequest(rules=[rule_to_message(rule) for rule in rules])
+        request = lab_pb2.SetLinkRulesRequest(rules=[rule_to_message(rule) for rule in links])
         try:
             await stub.SetLinkRules(request, timeout=timeout_s, wait_for_ready=True)
+            await stub.SetNodeRules(node_rules_to_message(node), timeout=timeout_s)
         except grpc.aio.AioRpcError:
             return False
         return True
+
+    async def lose_power(self, name: str) -> None:
+        """Have a process note what it synced and end. It does not answer: whether it ended, its parent knows."""
+        stub = lab_pb2_grpc.LabStub(self._channels[name])
+        with suppress(grpc.aio.AioRpcError):
+            await stub.LosePower(lab_pb2.LosePowerRequest(), timeout=_RULES_S, wait_for_ready=True)
 
     async def create_topics(self, names: Sequence[str], topics: Sequence[TopicSpec], timeout_s: float) -> None:
         """Have the active controller create topics. Raises LabError when it refuses or nobody is active."""

@@ -96,7 +96,8 @@ class Observation:
 
 def unready_brokers(observation: Observation) -> list[str]:
     """Return the brokers that do not accept clients yet: those that do not answer or are fenced."""
-    return [name for name in observation.brokers if name not in observation.replies or observation.replies[name].fenced]
+    first = [broker.name for broker in observation.spec.brokers if not broker.joins_later]
+    return [name for name in first if name not in observation.replies or observation.replies[name].fenced]
 
 
 def unready_partitions(observation: Observation, topics: Sequence[str]) -> list[str]:
@@ -105,7 +106,7 @@ def unready_partitions(observation: Observation, topics: Sequence[str]) -> list[
     A topic that a broker does not know yet counts by its name.
     """
     missing: dict[str, None] = {}
-    for name in observation.brokers:
+    for name in [broker.name for broker in observation.spec.brokers if not broker.joins_later]:
         reply = observation.replies.get(name)
         states = [] if reply is None else [state for state in reply.known if state.topic in topics]
         known = [state.topic for state in states]

@@ -15,6 +15,7 @@ import grpc.aio
 from cluster.base.errors import ErrorCode
 from cluster.base.ids import NodeId, TopicPartition
 from cluster.base.trace import NodeFaulted, NodeReady, NodeStarted, PartitionMetadataApplied, Traced, TraceEvent
+from cluster.lab.damage import NodeFiles
 from cluster.lab.errors import LabError
 from cluster.lab.stored_batches import read_batches
 from cluster.lab.target import LAB, ClusterSpec, NodeAddress, StoredBatch, TopicSpec, layout
@@ -24,6 +25,7 @@ from cluster.node.world import World
 from cluster.rpc import controller_pb2
 from cluster.rpc.controller_pb2_grpc import ControllerStub
 from cluster.runtime.links import LinkRule
+from cluster.runtime.node_rules import NodeRule
 from cluster.runtime.sim import Latency, Machine, Process, ProcessState, Simulation
 
 KAFKA_PORT = 9092
@@ -108,7 +110,7 @@ class SimTarget:
         self.node_names: tuple[str, ...] = spec.node_names
         self.node_ids: Mapping[str, NodeId] = spec.node_ids
         brokers = [broker.name for broker in spec.brokers]
-        self.bootstrap = ",".join(f"{name}:{KAFKA_PORT}" for name in brokers)
+        self.bootstrap = ",".join(f"{name}:{KAFKA_PORT}" for name in brokers if name in spec.first_names)
         addresses = {
             name: NodeAddress(name, RPC_PORT, KAFKA_PORT if name in brokers else 0) for name in spec.node_names
         }
@@ -118,6 +120,7 @@ class SimTarget:
         self._node_factory = node_factory or _new_node
         self._nodes: dict[str, RunningNode] = {}
         self._clients: list[SimClient] = []
+        self._node_rules: dict[str, tuple[NodeRule, ...]] = {}
         self._ready: dict[str, bool] = {}
         self._isr_sizes: dict[TopicPartition, tuple[int, int]] = {}  # metadata offset, members
         self._is_closed = False
@@ -129,7 +132,7 @@ class SimTarget:
 
     async def start(self) -> None:
         """Start all nodes and topics; return when every ISR is full. Raises LabError when that takes too long."""
-        for name in self.node_names:
+        for name in self.spec.first_names:
             self._boot(name)
         try:
             async with asyncio.timeout(_START_S):
@@ -234,7 +237,35 @@ class SimTarget:
     def _faulted(self, name: str, state: str) -> None:
         self._simulation.emit(LAB, NodeFaulted(name, state))
 
-    # --- links ---
+    async def crash(self, name: str) -> None:
+        """End the process at once; the machine's disk knows what was synced."""
+        await self.kill(name)
+
+    def is_paused(self, name: str) -> bool:
+        """Whether a node is frozen."""
+        process = self._simulation.machine(name).process
+        return process is not None and process.state is ProcessState.PAUSED
+
+    def files(self, name: str) -> NodeFiles:
+        """Return a node's files, for damage to be done to them."""
+        return self._simulation.machine(name).disk
+
+    # --- rules ---
+
+    async def set_node_rules(self, rule_id: str, rules: Sequence[NodeRule]) -> None:
+        """Put rules about disks, clocks and requests in force under one name, replacing what had that name."""
+        self._node_rules[rule_id] = tuple(rules)
+        self._apply_node_rules()
+
+    async def clear_node_rules(self, rule_id: str) -> None:
+        """Take the node rules of that name back."""
+        self._node_rules.pop(rule_id, None)
+        self._apply_node_rules()
+
+    def _apply_node_rules(self) -> None:
+        for name in self.node_names:
+            mine = [rule for rules in self._node_rules.values() for rule in rules if rule.node == name]
+            self._simulation.machine(name).faults.replace(mine)
 
     async def set_link_rule(self, rule_id: str, rules: Sequence[LinkRule]) -> None:
         """Put rules in force under one name, replacing what had that name."""
@@ -289,7 +320,8 @@ class SimTarget:
             await self._changed.wait()
 
     def _unready(self) -> list[str]:
-        return [broker.name for broker in self.spec.brokers if not self._ready.get(broker.name, False)]
+        brokers = [broker.name for broker in self.spec.brokers if not broker.joins_later]
+        return [name for name in brokers if not self._ready.get(name, False)]
 
     def _is_full(self, topic: TopicSpec) -> bool:
         names = [TopicPartition(topic.name, number) for number in range(topic.partitions)]

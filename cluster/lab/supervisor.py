@@ -19,7 +19,7 @@ from typing import Any
 
 from cluster.lab.control import is_running, reachable_socket
 from cluster.lab.errors import USAGE, LabError
-from cluster.lab.faults import BreakRequest, Fault, FaultTable
+from cluster.lab.hand_faults import BreakRequest, HandFault, HandFaults
 from cluster.lab.home import SOCKET_FILE, cluster_home, forget_empty_home, make_cluster_home
 from cluster.lab.local_target import LocalTarget
 from cluster.lab.observation import Observation
@@ -57,7 +57,7 @@ class Supervisor:
             forget_empty_home(name)
             raise
         self._on_crash = on_crash
-        self._faults = FaultTable(self._target)
+        self._faults = HandFaults(self._target)
         self._stopping = asyncio.Event()
         self._stopped_in_order = asyncio.Event()
         self._server: asyncio.AbstractServer | None = None
@@ -194,9 +194,7 @@ class Supervisor:
     async def _list_faults(self, _request: dict[str, Any]) -> list[dict[str, Any]]:
         return [self._fault_row(fault) for fault in self._faults.active]
 
-    def _fault_row(self, fault: Fault) -> dict[str, Any]:
-        request = asdict(fault.request)
-        kept = {key: value for key, value in request.items() if value and key not in ("verb", "selectors")}
+    def _fault_row(self, fault: HandFault) -> dict[str, Any]:
         return {
             "id": fault.fault_id,
             "verb": fault.request.verb,
@@ -204,7 +202,7 @@ class Supervisor:
             "targets": list(fault.targets),
             "since_ms": fault.since_ms,
             "until_ms": fault.until_ms,
-            "options": kept if fault.request.verb in ("slow", "drop") else {},
+            "options": dict(fault.request.settings),
         }
 
     async def _topic_create(self, request: dict[str, Any]) -> dict[str, Any]:

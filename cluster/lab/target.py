@@ -15,9 +15,11 @@ from cluster.base.errors import KafkaError
 from cluster.base.ids import NodeId, TopicPartition
 from cluster.base.limits import BROKERS_MAX, CONTROLLERS_MAX, PARTITIONS_PER_TOPIC_MAX
 from cluster.base.trace import Traced, TraceEvent
+from cluster.lab.damage import NodeFiles
 from cluster.lab.errors import USAGE, LabError
 from cluster.node.config import NodeConfig, Voter
 from cluster.runtime.links import LinkRule
+from cluster.runtime.node_rules import NodeRule
 
 LAB = "lab"
 """The name under which the lab itself writes trace events."""
@@ -28,10 +30,14 @@ CONTROLLER_ID_FIRST = 101
 
 @dataclass(frozen=True, slots=True)
 class BrokerSpec:
-    """One broker by name (`b1`); the rack is empty when racks play no part."""
+    """One broker by name (`b1`); the rack is empty when racks play no part.
+
+    One that `joins_later` has its id and its addresses, and is not started with the cluster.
+    """
 
     name: str
     rack: str = ""
+    joins_later: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +85,12 @@ class ClusterSpec:
         return brokers if self.combined else self.controllers + brokers
 
     @property
+    def first_names(self) -> tuple[str, ...]:
+        """Those that are there from the start, in the same order."""
+        later = [broker.name for broker in self.brokers if broker.joins_later]
+        return tuple(name for name in self.node_names if name not in later)
+
+    @property
     def node_ids(self) -> Mapping[str, NodeId]:
         """Brokers count from 1, controllers with a process of their own from 101."""
         ids = {broker.name: NodeId(number) for number, broker in enumerate(self.brokers, start=1)}
@@ -100,7 +112,7 @@ class ClusterSpec:
             cause = "In combined mode every controller is one of the brokers."
             raise LabError(cause, "Ask for at most as many controllers as brokers.", USAGE)
         for topic in self.topics:
-            check_topic(topic, len(self.brokers))
+            check_topic(topic, sum(not broker.joins_later for broker in self.brokers))
         try:
             Configs.of(self.properties, self.profile)
         except KafkaError as error:
@@ -232,6 +244,24 @@ class Target(Protocol):
 
     async def power_off(self, name: str) -> None:
         """Take its power: it keeps only what it synced. Start it again with `start_node`."""
+
+    async def crash(self, name: str) -> None:
+        """End the process at once, so that `files` can tell what it had synced."""
+
+    def is_running(self, name: str) -> bool:
+        """Whether a node has a process, paused or not."""
+
+    def is_paused(self, name: str) -> bool:
+        """Whether a node is frozen."""
+
+    def files(self, name: str) -> NodeFiles:
+        """Return a node's files, for damage to be done to them."""
+
+    async def set_node_rules(self, rule_id: str, rules: Sequence[NodeRule]) -> None:
+        """Put rules about disks, clocks and requests in force under one name, replacing what had that name."""
+
+    async def clear_node_rules(self, rule_id: str) -> None:
+        """Take the node rules of that name back."""
 
     async def set_link_rule(self, rule_id: str, rules: Sequence[LinkRule]) -> None:
         """Put rules in force under one name, replacing what had that name."""

@@ -45,6 +45,7 @@ class BrokerRole:
             active_controller=lambda: self.follower.active_controller,
             broker_epoch=lambda: self.lifecycle.broker_epoch,
             flush=self._replication.flush,
+            request_faults=world.request_faults,
         )
         self._listener = KafkaListener(self._context)
         self.follower.listen(self._on_delta)

@@ -14,6 +14,7 @@ import grpc.aio
 
 from cluster.base.ids import NodeId
 from cluster.base.ports import Clock, Disk, Rng, Tracer
+from cluster.base.request_faults import RequestFaults
 
 
 class RpcServer(Protocol):
@@ -30,6 +31,7 @@ class World(Protocol):
     disk: Disk
     rng: Rng
     tracer: Tracer
+    request_faults: RequestFaults
 
     def channel(self, peer: NodeId, host: str, port: int) -> grpc.aio.Channel:
         """Open a channel to a peer; nothing is sent yet. The peer's id is what link faults go by."""

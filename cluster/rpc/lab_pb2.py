@@ -24,19 +24,33 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x63luster/rpc/lab.proto\x12\rfencepost.lab\"\x7f\n\x08LinkRule\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x0b\n\x03\x63ut\x18\x03 \x01(\x08\x12\x12\n\nlatency_ms\x18\x04 \x01(\x01\x12\x11\n\tjitter_ms\x18\x05 \x01(\x01\x12\x11\n\tdrop_rate\x18\x06 \x01(\x01\x12\x0c\n\x04\x61pis\x18\x07 \x03(\t\"=\n\x13SetLinkRulesRequest\x12&\n\x05rules\x18\x01 \x03(\x0b\x32\x17.fencepost.lab.LinkRule\"\x13\n\x11SetLinkRulesReply2[\n\x03Lab\x12T\n\x0cSetLinkRules\x12\".fencepost.lab.SetLinkRulesRequest\x1a .fencepost.lab.SetLinkRulesReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x63luster/rpc/lab.proto\x12\rfencepost.lab\"\xe4\x01\n\x08LinkRule\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x0b\n\x03\x63ut\x18\x03 \x01(\x08\x12\x12\n\nlatency_ms\x18\x04 \x01(\x01\x12\x11\n\tjitter_ms\x18\x05 \x01(\x01\x12\x11\n\tdrop_rate\x18\x06 \x01(\x01\x12\x0c\n\x04\x61pis\x18\x07 \x03(\t\x12\x14\n\x0c\x64istribution\x18\x08 \x01(\t\x12\x16\n\x0e\x64uplicate_rate\x18\t \x01(\x01\x12\x14\n\x0creorder_rate\x18\n \x01(\x01\x12\x11\n\tbandwidth\x18\x0b \x01(\x01\x12\x0c\n\x04held\x18\x0c \x01(\x08\"=\n\x13SetLinkRulesRequest\x12&\n\x05rules\x18\x01 \x03(\x0b\x32\x17.fencepost.lab.LinkRule\"\x13\n\x11SetLinkRulesReply\"~\n\x08\x44iskRule\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x12\n\noperations\x18\x03 \x03(\t\x12\r\n\x05\x66iles\x18\x04 \x03(\t\x12\x0c\n\x04rate\x18\x05 \x01(\x01\x12\x12\n\nlatency_ms\x18\x06 \x01(\x01\x12\x11\n\tjitter_ms\x18\x07 \x01(\x01\"N\n\tClockRule\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x11\n\toffset_ms\x18\x02 \x01(\x01\x12\r\n\x05\x64rift\x18\x03 \x01(\x01\x12\x11\n\tperiod_ms\x18\x04 \x01(\x01\"\xd0\x01\n\x0bRequestRule\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\r\n\x05\x66\x61ult\x18\x02 \x01(\t\x12\x0f\n\x07\x63lients\x18\x03 \x03(\t\x12\x0c\n\x04\x61pis\x18\x04 \x03(\t\x12\r\n\x05\x65rror\x18\x05 \x01(\t\x12\x13\n\x0bloses_reply\x18\x06 \x01(\x08\x12\r\n\x05holds\x18\x07 \x01(\x08\x12\x12\n\nlatency_ms\x18\x08 \x01(\x01\x12\x11\n\tjitter_ms\x18\t \x01(\x01\x12\x0e\n\x06inward\x18\n \x01(\x08\x12\x0c\n\x04rate\x18\x0b \x01(\x01\x12\r\n\x05\x63ount\x18\x0c \x01(\x05\"\x93\x01\n\x13SetNodeRulesRequest\x12%\n\x04\x64isk\x18\x01 \x03(\x0b\x32\x17.fencepost.lab.DiskRule\x12\'\n\x05\x63lock\x18\x02 \x03(\x0b\x32\x18.fencepost.lab.ClockRule\x12,\n\x08requests\x18\x03 \x03(\x0b\x32\x1a.fencepost.lab.RequestRule\"\x13\n\x11SetNodeRulesReply\"\x12\n\x10LosePowerRequest\"\x10\n\x0eLosePowerReply2\xfe\x01\n\x03Lab\x12T\n\x0cSetLinkRules\x12\".fencepost.lab.SetLinkRulesRequest\x1a .fencepost.lab.SetLinkRulesReply\x12T\n\x0cSetNodeRules\x12\".fencepost.lab.SetNodeRulesRequest\x1a .fencepost.lab.SetNodeRulesReply\x12K\n\tLosePower\x12\x1f.fencepost.lab.LosePowerRequest\x1a\x1d.fencepost.lab.LosePowerReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cluster.rpc.lab_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LINKRULE']._serialized_start=40
-  _globals['_LINKRULE']._serialized_end=167
-  _globals['_SETLINKRULESREQUEST']._serialized_start=169
-  _globals['_SETLINKRULESREQUEST']._serialized_end=230
-  _globals['_SETLINKRULESREPLY']._serialized_start=232
-  _globals['_SETLINKRULESREPLY']._serialized_end=251
-  _globals['_LAB']._serialized_start=253
-  _globals['_LAB']._serialized_end=344
+  _globals['_LINKRULE']._serialized_start=41
+  _globals['_LINKRULE']._serialized_end=269
+  _globals['_SETLINKRULESREQUEST']._serialized_start=271
+  _globals['_SETLINKRULESREQUEST']._serialized_end=332
+  _globals['_SETLINKRULESREPLY']._serialized_start=334
+  _globals['_SETLINKRULESREPLY']._serialized_end=353
+  _globals['_DISKRULE']._serialized_start=355
+  _globals['_DISKRULE']._serialized_end=481
+  _globals['_CLOCKRULE']._serialized_start=483
+  _globals['_CLOCKRULE']._serialized_end=561
+  _globals['_REQUESTRULE']._serialized_start=564
+  _globals['_REQUESTRULE']._serialized_end=772
+  _globals['_SETNODERULESREQUEST']._serialized_start=775
+  _globals['_SETNODERULESREQUEST']._serialized_end=922
+  _globals['_SETNODERULESREPLY']._serialized_start=924
+  _globals['_SETNODERULESREPLY']._serialized_end=943
+  _globals['_LOSEPOWERREQUEST']._serialized_start=945
+  _globals['_LOSEPOWERREQUEST']._serialized_end=963
+  _globals['_LOSEPOWERREPLY']._serialized_start=965
+  _globals['_LOSEPOWERREPLY']._serialized_end=981
+  _globals['_LAB']._serialized_start=984
+  _globals['_LAB']._serialized_end=1238
 # @@protoc_insertion_point(module_scope)

@@ -39,6 +39,16 @@ class LabStub:
                 request_serializer=cluster_dot_rpc_dot_lab__pb2.SetLinkRulesRequest.SerializeToString,
                 response_deserializer=cluster_dot_rpc_dot_lab__pb2.SetLinkRulesReply.FromString,
                 _registered_method=True)
+        self.SetNodeRules = channel.unary_unary(
+                '/fencepost.lab.Lab/SetNodeRules',
+                request_serializer=cluster_dot_rpc_dot_lab__pb2.SetNodeRulesRequest.SerializeToString,
+                response_deserializer=cluster_dot_rpc_dot_lab__pb2.SetNodeRulesReply.FromString,
+                _registered_method=True)
+        self.LosePower = channel.unary_unary(
+                '/fencepost.lab.Lab/LosePower',
+                request_serializer=cluster_dot_rpc_dot_lab__pb2.LosePowerRequest.SerializeToString,
+                response_deserializer=cluster_dot_rpc_dot_lab__pb2.LosePowerReply.FromString,
+                _registered_method=True)
 
 
 class LabServicer:
@@ -51,6 +61,20 @@ class LabServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetNodeRules(self, request, context):
+        """The same for the rules about this node alone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LosePower(self, request, context):
+        """End as if the power went: note what is not synced, and be gone without an answer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LabServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -58,6 +82,16 @@ def add_LabServicer_to_server(servicer, server):
                     servicer.SetLinkRules,
                     request_deserializer=cluster_dot_rpc_dot_lab__pb2.SetLinkRulesRequest.FromString,
                     response_serializer=cluster_dot_rpc_dot_lab__pb2.SetLinkRulesReply.SerializeToString,
+            ),
+            'SetNodeRules': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetNodeRules,
+                    request_deserializer=cluster_dot_rpc_dot_lab__pb2.SetNodeRulesRequest.FromString,
+                    response_serializer=cluster_dot_rpc_dot_lab__pb2.SetNodeRulesReply.SerializeToString,
+            ),
+            'LosePower': grpc.unary_unary_rpc_method_handler(
+                    servicer.LosePower,
+                    request_deserializer=cluster_dot_rpc_dot_lab__pb2.LosePowerRequest.FromString,
+                    response_serializer=cluster_dot_rpc_dot_lab__pb2.LosePowerReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -87,6 +121,60 @@ class Lab:
             '/fencepost.lab.Lab/SetLinkRules',
             cluster_dot_rpc_dot_lab__pb2.SetLinkRulesRequest.SerializeToString,
             cluster_dot_rpc_dot_lab__pb2.SetLinkRulesReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetNodeRules(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fencepost.lab.Lab/SetNodeRules',
+            cluster_dot_rpc_dot_lab__pb2.SetNodeRulesRequest.SerializeToString,
+            cluster_dot_rpc_dot_lab__pb2.SetNodeRulesReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LosePower(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fencepost.lab.Lab/LosePower',
+            cluster_dot_rpc_dot_lab__pb2.LosePowerRequest.SerializeToString,
+            cluster_dot_rpc_dot_lab__pb2.LosePowerReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -5,16 +5,19 @@ The face: read a document, make plans of it, run a plan in a world. Importing it
 
 from cluster.scenario.document import Document, read_document, with_override
 from cluster.scenario.errors import ScenarioError
+from cluster.scenario.experiment import Broken, Lab
 from cluster.scenario.explore import explored
 from cluster.scenario.plan import Plan
 from cluster.scenario.planner import make_all_plans, make_plan
 from cluster.scenario.run_folder import RunFolder
 from cluster.scenario.runner import Run, run_plan
-from cluster.scenario.schema import Scenario, check_schema
+from cluster.scenario.schema import Scenario, check_schema, json_schema
 from cluster.scenario.worlds import World, run_in, run_in_simulation, run_on_processes
 
 __all__ = [
+    "Broken",
     "Document",
+    "Lab",
     "Plan",
     "Run",
     "RunFolder",
@@ -23,6 +26,7 @@ __all__ = [
     "World",
     "check_schema",
     "explored",
+    "json_schema",
     "make_all_plans",
     "make_plan",
     "read_document",

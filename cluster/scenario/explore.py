@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from random import Random
 
 from cluster.base.configs import Configs
+from cluster.lab.quantities import US_PER_SECOND
 from cluster.scenario.document import Document
 from cluster.scenario.plan import Plan
 from cluster.scenario.planner import make_plan
-from cluster.scenario.quantities import US_PER_SECOND
 from cluster.scenario.schema import Scenario, check_schema
 
 FAULTS_S = 40
@@ -26,7 +26,7 @@ FAULTS_S = 40
 
 FAULTS_MIN, FAULTS_MAX = 2, 8
 LASTS_S_MIN, LASTS_S_MAX = 0.2, 20.0
-APIS = ("Fetch", "BrokerHeartbeat", "AlterPartition", "AppendEntries", "FollowMetadata")
+APIS = ("Fetch", "BrokerHeartbeat", "AlterPartition", "Deliver", "FollowMetadata")
 """RPCs that may be slow or lossy alone."""
 
 ALWAYS_PROMISED = (

@@ -35,9 +35,9 @@ from cluster.base.trace import (
     RecordUnknown,
     TopicDeleted,
 )
+from cluster.lab.quantities import US_PER_SECOND
 from cluster.lab.selectors import Bindings, SelectorError, check_partition, did_you_mean
 from cluster.report import ClusterView
-from cluster.scenario.quantities import US_PER_SECOND
 
 RATE_WINDOW_US = 2 * US_PER_SECOND
 """A rate is what was counted in so long, per second."""

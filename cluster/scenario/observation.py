@@ -7,7 +7,7 @@ thousands of them. Not here: what they make of it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from cluster.base.trace import PhaseBegan, StepEnded, StepFired, Traced
@@ -35,6 +35,11 @@ class Moments:
         elif isinstance(event, StepEnded) and event.outcome != TIMED_OUT:
             self._ended.setdefault(event.step, traced.time_us)
 
+    @property
+    def known(self) -> Collection[str]:
+        """The ids of steps that have fired, now and later."""
+        return self._fired.keys()
+
     def time_us(self, moment: Moment) -> int | None:
         """When a moment was; None when it has not come."""
         known = (self._ended if moment.is_end else self._fired).get(moment.step)
@@ -59,21 +64,28 @@ class Observer:
         self.phase = ""
         self.phases: dict[str, int] = {}
         self._oracles: dict[str, list[Oracle]] = {}
-        for oracle in oracles:
-            for kind in oracle.kinds:
-                self._oracles.setdefault(kind, []).append(oracle)
-        self._watches = list(watches)
+        self._watches: list[Watch] = []
         self._watches_by_kind: dict[str, list[Watch]] = {}
-        for watch in self._watches:
-            for kind in sorted(watch.expression.kinds):
-                self._watches_by_kind.setdefault(kind, []).append(watch)
+        for oracle in oracles:
+            self.consult(oracle)
+        for watch in watches:
+            self.watch(watch)
         self._waiters: list[_Waiter] = []
         self._waiters_by_kind: dict[str, list[_Waiter]] = {}
 
-    @property
-    def needs_samples(self) -> bool:
-        """Whether some check changes with time alone."""
-        return any(watch.expression.is_sampled for watch in self._watches)
+    def consult(self, oracle: Oracle) -> None:
+        """Tell an oracle of all that happens, and of all that has happened."""
+        for kind in oracle.kinds:
+            self._oracles.setdefault(kind, []).append(oracle)
+        for traced in self.trace:
+            if traced.event.kind in oracle.kinds:
+                oracle.on_event(traced)
+
+    def watch(self, watch: Watch) -> None:
+        """Let a check look at its condition from now on."""
+        self._watches.append(watch)
+        for kind in sorted(watch.expression.kinds):
+            self._watches_by_kind.setdefault(kind, []).append(watch)
 
     def on_event(self, traced: Traced) -> None:
         """Take one event in and tell those that asked for its kind."""

@@ -6,14 +6,17 @@ Here: steps, actions and checks as facts. Not here: how they are made of a scena
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from cluster.lab.selectors import Selector
 from cluster.lab.target import ClusterSpec
 from cluster.scenario.document import Document
 from cluster.scenario.expressions import Expression
-from cluster.scenario.schema import Client, Scenario, VerdictWord
+from cluster.scenario.keys import VerdictWord
+from cluster.scenario.schema import Client, Scenario
+from cluster.scenario.steps import ConfigChange, Elect, Produce, Reassign
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,39 +29,17 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
-class NodeAction:
-    """Something done to nodes: kill, stop, start, restart, pause, resume, power-off."""
+class FaultAction:
+    """A fault of the lab's catalogue.
+
+    `names` are nodes, or the sources of a link, whose other ends are `towards`; `sides` are those of a partition.
+    """
 
     verb: str
-    targets: Selector
-
-
-@dataclass(frozen=True, slots=True)
-class PartitionAction:
-    """Links between names that share no side are cut; a name on no side keeps all its links."""
-
-    sides: Mapping[str, tuple[Selector, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class IsolateAction:
-    """Each target is cut off from every other node and client."""
-
-    targets: Selector
-
-
-@dataclass(frozen=True, slots=True)
-class LinkAction:
-    """Messages from sources to targets are late or lost; `backward` turns the arrow round, `both` means either way."""
-
-    verb: str
-    sources: Selector
-    targets: Selector
-    apis: tuple[str, ...]
-    latency_us: int
-    jitter_us: int
-    drop_rate: float
-    direction: str
+    names: Selector | None = None
+    towards: Selector | None = None
+    sides: Mapping[str, tuple[Selector, ...]] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +49,23 @@ class HealAction:
     step: str
 
 
-Action = NodeAction | PartitionAction | IsolateAction | LinkAction | HealAction
+@dataclass(frozen=True, slots=True)
+class OperationAction:
+    """Something that an operator does through Kafka's own API: elect, reassign, config, produce."""
+
+    operation: Elect | Reassign | ConfigChange | Produce
+
+
+Action = FaultAction | HealAction | OperationAction
+
+
+@dataclass(frozen=True, slots=True)
+class Repetition:
+    """A step fires again after a period, give or take a jitter; `count` times, or until the end."""
+
+    period_us: int
+    jitter_us: int
+    count: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +75,7 @@ class PlannedStep:
     id: str
     at_us: int | None
     after: Moment | None
+    every: Repetition | None
     when: Expression | None
     timeout_us: int
     action: Action | None
@@ -119,6 +117,8 @@ class Plan:
     steps: tuple[PlannedStep, ...]
     checks: tuple[PlannedCheck, ...]
     document: Document
+    script: Callable[[Any], Awaitable[None]] | None = None
+    """A program that breaks the cluster, given its `Lab`, in place of the steps."""
 
     @property
     def clients(self) -> Mapping[str, Client]:

@@ -7,48 +7,28 @@ clients, configs. Not here: keys and types (`schema`).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from cluster.base.configs import DEFINITIONS, TOPIC_DEFINITIONS, ConfigDefinition, check_config
 from cluster.base.errors import KafkaError
-from cluster.checks import ORACLES
 from cluster.lab.errors import LabError
-from cluster.lab.selectors import (
-    Selector,
-    SelectorError,
-    Variable,
-    check_selector,
-    did_you_mean,
-    parse_selector,
-    parts_of,
-)
+from cluster.lab.selectors import did_you_mean
 from cluster.lab.target import BrokerSpec, ClusterSpec, TopicSpec, numbered_cluster
+from cluster.scenario.check_planner import plan_check
 from cluster.scenario.client_configs import check_client
 from cluster.scenario.document import Document, patched, with_override
 from cluster.scenario.errors import ScenarioError
-from cluster.scenario.expressions import Expression, Vocabulary, parse_expression
-from cluster.scenario.plan import (
-    Action,
-    HealAction,
-    IsolateAction,
-    LinkAction,
-    Moment,
-    NodeAction,
-    PartitionAction,
-    Plan,
-    PlannedCheck,
-    PlannedStep,
-)
-from cluster.scenario.quantities import parse_duration_us
-from cluster.scenario.schema import NODE_ACTIONS, Check, Scenario, Step, VerdictWord, check_schema
+from cluster.scenario.expressions import Vocabulary
+from cluster.scenario.keys import IDENTIFIER, VerdictWord
+from cluster.scenario.plan import Plan
+from cluster.scenario.schema import Scenario, check_schema
+from cluster.scenario.step_planner import StepPlanner, bound_names
 
 _T = TypeVar("_T")
 
 _FEATURES: Mapping[str, str] = {"eligible.leader.replicas.version": "eligible.leader.replicas.enable"}
 """Kafka's features that can be switched, and the config that switches each here."""
-
-_MOMENT = re.compile(r"(?P<step>[a-z][a-z0-9-]*)(?P<end>\.end)?(?:\s*\+\s*(?P<plus>\S+))?")
 
 
 def make_plan(document: Document, variant: str | None = None, overrides: tuple[str, ...] = ()) -> Plan:
@@ -82,6 +62,7 @@ def cluster_spec(scenario: Scenario) -> ClusterSpec:
         brokers = tuple(BrokerSpec(broker.id, broker.rack) for broker in wanted.brokers)
         if wanted.combined:
             controllers = tuple(broker.name for broker in brokers[: wanted.controllers])
+    brokers += _brokers_to_come(scenario, [broker.name for broker in brokers])
     spec = ClusterSpec(
         brokers=brokers,
         controllers=controllers,
@@ -101,6 +82,13 @@ def cluster_spec(scenario: Scenario) -> ClusterSpec:
     except LabError as error:
         raise ScenarioError([f"cluster: {error}"]) from None
     return spec
+
+
+def _brokers_to_come(scenario: Scenario, known: list[str]) -> tuple[BrokerSpec, ...]:
+    """Brokers that a step adds have their id and their addresses from the beginning."""
+    added = [step.argument("add-broker") for step in scenario.steps]
+    names = dict.fromkeys(name for name in added if name is not None and re.fullmatch(IDENTIFIER, name))
+    return tuple(BrokerSpec(name, joins_later=True) for name in names if name not in known)
 
 
 def _feature_properties(features: Mapping[str, int]) -> dict[str, str]:
@@ -127,10 +115,9 @@ class _Planner:
         self.spec = cluster_spec(scenario)
         self.topics = {topic.name: topic.partitions for topic in self.spec.topics}
         self.racks = tuple(dict.fromkeys(broker.rack for broker in self.spec.brokers if broker.rack))
-        self.names = (*self.spec.node_names, *scenario.clients)
-        self.vocabulary = Vocabulary(self.spec.node_names, tuple(scenario.clients), self.topics, self.racks)
         self.step_ids = [step.id for step in scenario.steps]
-        self.bound = _bound_names(scenario.steps)
+        words = Vocabulary(self.spec.node_names, tuple(scenario.clients), self.topics, self.racks)
+        self.steps = StepPlanner(words, self.step_ids, bound_names(scenario.steps))
 
     def plan(self) -> Plan:
         scenario = self.scenario
@@ -140,8 +127,11 @@ class _Planner:
             self._check_configs(f"cluster/topics/{name}/config", topic.config, TOPIC_DEFINITIONS)
         for name, client in scenario.clients.items():
             self._try(f"clients/{name}", check_client, client, self.topics)
-        steps = [self._try(f"steps/{step.id}", self._step, step) for step in scenario.steps]
-        checks = [self._try(f"expect/{check.id}", self._check, check) for check in scenario.expect]
+        steps = [self._try(f"steps/{step.id}", self.steps.step, step) for step in scenario.steps]
+        checks = [
+            self._try(f"expect/{check.id}", plan_check, check, self.steps, self.verdicts.get(check.id))
+            for check in scenario.expect
+        ]
         if self.problems:
             where = "" if self.variant is None else f"variant {self.variant}: "
             raise ScenarioError([f"{where}{problem}" for problem in self.problems])
@@ -181,127 +171,3 @@ class _Planner:
         for name in self.verdicts:
             if name not in check_ids:
                 self.problems.append(f"verdicts: there is no check {name!r}{did_you_mean(name, check_ids)}")
-
-    # --- steps -------------------------------------------------------------------------------------
-
-    def _step(self, step: Step) -> PlannedStep:
-        verb = step.actions[0] if step.actions else ""
-        return PlannedStep(
-            id=step.id,
-            at_us=step.at,
-            after=None if step.after is None else self._moment(step.after),
-            when=None if step.when is None else self._expression(step.when),
-            timeout_us=step.timeout,
-            action=self._action(step, verb) if verb else None,
-            verb=verb,
-            lasts_us=step.for_,
-            remember=step.as_,
-            note=step.note,
-        )
-
-    def _action(self, step: Step, verb: str) -> Action:
-        argument = step.argument(verb)
-        if verb in NODE_ACTIONS:
-            return NodeAction(verb, self._selector(argument, nodes_only=True))
-        if verb == "partition":
-            sides = {
-                name: tuple(self._selector(text, in_partition=True) for text in texts)
-                for name, texts in argument.items()
-            }
-            if len(sides) < 2:
-                raise ValueError("a partition has at least two sides")
-            return PartitionAction(sides)
-        if verb == "isolate":
-            return IsolateAction(self._selector(argument))
-        if verb == "heal":
-            if argument != "all" and argument not in self.step_ids:
-                raise ValueError(f"there is no step {argument!r}{did_you_mean(argument, (*self.step_ids, 'all'))}")
-            return HealAction(argument)
-        source, arrow, target = argument.partition(" -> ")
-        if not arrow:
-            raise ValueError(f"{verb}: {argument!r} needs an arrow, such as followers(orders-0) -> leader(orders-0)")
-        return LinkAction(
-            verb=verb,
-            sources=self._selector(source),
-            targets=self._selector(target),
-            apis=tuple(step.apis),
-            latency_us=step.latency,
-            jitter_us=step.jitter,
-            drop_rate=step.rate,
-            direction=step.direction,
-        )
-
-    def _selector(self, text: str, *, in_partition: bool = False, nodes_only: bool = False) -> Selector:
-        selector = parse_selector(text)
-        check_selector(selector, self.names, self.topics, self.racks)
-        for part in parts_of(selector):
-            if isinstance(part, Variable):
-                self._check_bound(part.name)
-            name = getattr(part, "text", "")
-            if name == "rest" and not in_partition:
-                raise SelectorError("rest has a meaning inside a partition only")
-            if nodes_only and name in self.scenario.clients:
-                raise SelectorError(f"{name} is a client; this is done to nodes")
-        return selector
-
-    def _check_bound(self, name: str) -> None:
-        if name not in self.bound:
-            raise SelectorError(f"${name} is bound by no step's as:{did_you_mean(name, self.bound)}")
-
-    def _moment(self, text: str) -> Moment:
-        match = _MOMENT.fullmatch(text.strip())
-        if match is None:
-            raise ValueError(f"{text!r} is not a moment: write STEP, STEP.end or STEP + 2s")
-        if match["step"] not in self.step_ids:
-            raise ValueError(f"there is no step {match['step']!r}{did_you_mean(match['step'], self.step_ids)}")
-        plus_us = 0 if match["plus"] is None else parse_duration_us(match["plus"])
-        return Moment(match["step"], match["end"] is not None, plus_us)
-
-    def _expression(self, text: str) -> Expression:
-        expression = parse_expression(text, self.vocabulary)
-        for name in expression.variables:
-            self._check_bound(name)
-        return expression
-
-    # --- checks ------------------------------------------------------------------------------------
-
-    def _check(self, check: Check) -> PlannedCheck:
-        kind = check.kinds[0]
-        statement = check.statement(kind)
-        assert statement is not None
-        is_oracle = statement in ORACLES
-        if is_oracle and kind not in ("always", "finally"):
-            raise ValueError(f"{statement} is an invariant: say always or finally, not {kind}")
-        expression = None if is_oracle else self._statement(statement)
-        if expression is not None and expression.at_end_only and kind != "finally":
-            raise ValueError(f"{statement!r} is known at the end only: say finally")
-        return PlannedCheck(
-            id=check.id,
-            kind=kind,
-            statement=statement,
-            oracle=statement if is_oracle else None,
-            expression=expression,
-            within_us=check.within,
-            of=None if check.of is None else self._moment(check.of),
-            between=None if check.between is None else (self._moment(check.between[0]), self._moment(check.between[1])),
-            expected=self.verdicts.get(check.id, check.verdict),
-        )
-
-    def _statement(self, text: str) -> Expression:
-        try:
-            return self._expression(text)
-        except SelectorError as error:
-            if " " not in text and "(" not in text and (hint := did_you_mean(text, ORACLES)).startswith("; did"):
-                raise SelectorError(f"unknown invariant {text!r}{hint}") from None
-            raise SelectorError(str(error)) from None
-
-
-def _bound_names(steps: Sequence[Step]) -> tuple[str, ...]:
-    """What `as:` makes available: the name, and for a partition a name for each side."""
-    bound: list[str] = []
-    for step in steps:
-        if step.as_ is None:
-            continue
-        bound.append(step.as_)
-        bound += [f"{step.as_}.{side}" for side in step.partition or {}]
-    return tuple(bound)

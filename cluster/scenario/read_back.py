@@ -27,9 +27,9 @@ from cluster.base.trace import (
     RecordConsumed,
 )
 from cluster.lab import StoredBatch, Target
+from cluster.lab.quantities import US_PER_SECOND
 from cluster.report import ClusterView
 from cluster.scenario.observation import Observer
-from cluster.scenario.quantities import US_PER_SECOND
 from cluster.scenario.schema import Client
 from cluster.scenario.workloads import make_consumer, make_producer, text_of
 

@@ -9,18 +9,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from random import Random
 
 from cluster.base.trace import PhaseBegan, Traced
 from cluster.checks import ORACLES, Evidence, Oracle
 from cluster.lab import LAB, Target
+from cluster.lab.fault_table import FaultTable
+from cluster.lab.quantities import US_PER_SECOND
 from cluster.report import CheckResult, ClusterView, RunResult, tell_story, verdict_of
-from cluster.scenario.expressions import Scope
-from cluster.scenario.faults import FaultTable
+from cluster.scenario.experiment import Lab
+from cluster.scenario.expressions import Scope, Vocabulary
 from cluster.scenario.observation import Observer
 from cluster.scenario.plan import Plan, PlannedCheck
-from cluster.scenario.quantities import US_PER_SECOND
 from cluster.scenario.read_back import ReadBack
 from cluster.scenario.schedule import Schedule
+from cluster.scenario.step_planner import StepPlanner
 from cluster.scenario.verdicts import Judge
 from cluster.scenario.watches import Watch
 from cluster.scenario.workloads import Workloads
@@ -62,9 +65,7 @@ class _Runner:
         self._seed = seed
         self._replay = replay
         names = [check.oracle for check in plan.checks if check.oracle is not None]
-        self._oracles: Mapping[str, Oracle] = {
-            name: ORACLES[name]() for name in dict.fromkeys((*names, *ALWAYS_JUDGED))
-        }
+        self._oracles: dict[str, Oracle] = {name: ORACLES[name]() for name in dict.fromkeys((*names, *ALWAYS_JUDGED))}
         self._watches = {
             check.id: Watch(check) for check in plan.checks if check.expression is not None and check.kind != "finally"
         }
@@ -79,7 +80,8 @@ class _Runner:
         self._bindings: dict[str, tuple[str, ...]] = {}
         self._scope = Scope(view, self._bindings)
         self._observer = Observer(view, self._oracles.values(), self._watches.values(), self._scope)
-        self._faults = FaultTable(target, tuple(plan.clients))
+        self._faults = FaultTable(target, tuple(plan.clients), Random(f"{seed}/damage"))
+        self._checks = list(plan.checks)
         self._workloads = Workloads(target, dict(plan.clients))
         self._read_back = ReadBack(target, self._observer)
 
@@ -88,7 +90,11 @@ class _Runner:
         self._phase("start")
         await self._target.start()
         await self._target.settle()
-        await self._break_it()
+        try:
+            await self._break_it()
+        except BaseException:
+            await self._faults.let_go()
+            raise
         self._phase("heal")
         self._workloads.stop_sending()
         await self._faults.heal_all()
@@ -112,20 +118,47 @@ class _Runner:
     async def _break_it(self) -> None:
         """The phase of faults: workloads run, steps fire, conditions are sampled."""
         self._phase("faults")
-        schedule = Schedule(
-            self._plan.steps, self._target, self._observer, self._faults, bindings=self._bindings, seed=self._seed
-        )
-        end_us = self._target.now_us() + self._plan.scenario.duration
+        lab = self._lab()
         self._workloads.start()
-        schedule.begin()
+        sampling = asyncio.create_task(self._sample())
         try:
-            while (left_us := end_us - self._target.now_us()) > 0 and schedule.failure() is None:
-                pause_s = SAMPLE_S if self._observer.needs_samples or self._target.kind != "sim" else 1.0
-                await asyncio.sleep(min(pause_s, left_us / US_PER_SECOND))
-                if self._observer.needs_samples:
-                    self._observer.sample(self._target.now_us())
+            await (self._plan.script or Schedule(self._plan.steps, self._seed).play)(lab)
         finally:
-            await schedule.cancel()
+            sampling.cancel()
+            await lab.close()
+
+    async def _sample(self) -> None:
+        """Look at what changes with time alone, such as rates."""
+        while True:
+            await asyncio.sleep(SAMPLE_S)
+            self._observer.sample(self._target.now_us())
+
+    def _lab(self) -> Lab:
+        plan, view = self._plan, self._observer.view
+        topics = {topic.name: topic.partitions for topic in plan.cluster.topics}
+        racks = tuple(dict.fromkeys(view.racks.values()))
+        words = Vocabulary(plan.cluster.node_names, tuple(plan.clients), topics, racks)
+        step_ids = self._observer.moments.known if plan.script is not None else [step.id for step in plan.steps]
+        return Lab(
+            self._target,
+            self._observer,
+            self._faults,
+            StepPlanner(words, step_ids, self._bindings),
+            self._expect,
+            bindings=self._bindings,
+            seed=self._seed,
+            duration_us=plan.scenario.duration,
+        )
+
+    def _expect(self, check: PlannedCheck) -> None:
+        """Judge one more check. An invariant is shown what happened so far."""
+        self._checks.append(check)
+        if check.oracle is not None and check.oracle not in self._oracles:
+            oracle = self._oracles[check.oracle] = ORACLES[check.oracle]()
+            self._observer.consult(oracle)
+        elif check.expression is not None and check.kind != "finally":
+            watch = self._watches[check.id] = Watch(check)
+            self._observer.watch(watch)
 
     async def _gather(self, is_read: bool) -> Evidence:
         if not is_read:
@@ -149,7 +182,7 @@ class _Runner:
             "lost": self._oracles["no-lost-acks"].count,
             "duplicates": self._oracles["no-duplicates"].count,
         }
-        checks = tuple(self._judge_one(judge, check, totals) for check in self._plan.checks)
+        checks = tuple(self._judge_one(judge, check, totals) for check in self._checks)
         checks = (*checks, _recovery(ailment, evidence.read_back))
         workloads = self._observer.view.workloads.values()
         return RunResult(

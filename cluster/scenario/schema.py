@@ -1,77 +1,50 @@
 """The scenario language as data: every key, its type, and what it means.
 
-Here: pydantic models of one scenario and the translation of their complaints. Not here: whether names that a
-scenario uses exist (`plan`), or how YAML is read and patched (`document`).
+Here: pydantic models of one scenario, the translation of their complaints, and the JSON Schema for editors. Not here:
+steps (`steps`), whether names that a scenario uses exist (`planner`), or how YAML is read and patched (`document`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from cluster.lab.selectors import did_you_mean
 from cluster.scenario.document import Document
 from cluster.scenario.errors import ScenarioError
-from cluster.scenario.quantities import parse_duration_us, parse_rate_per_second, parse_share
+from cluster.scenario.keys import ConfigText, DurationUs, Flag, Identifier, PerSecond, Strict, TextList, VerdictWord
+from cluster.scenario.steps import FullStep
 
 
-def _config_text(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str | int):
-        return str(value)
-    raise ValueError("write a word or a number")
+class Production(Strict):
+    """Where the same thing shows in production: which metric, which config."""
 
-
-def _text_list(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
-def _flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(f"write true or false, not {value!r}")
-    return value
-
-
-Flag = Annotated[bool, BeforeValidator(_flag)]
-DurationUs = Annotated[int, BeforeValidator(parse_duration_us)]
-PerSecond = Annotated[float, BeforeValidator(parse_rate_per_second)]
-Share = Annotated[float, BeforeValidator(parse_share)]
-ConfigText = Annotated[str, BeforeValidator(_config_text)]
-TextList = Annotated[list[str], BeforeValidator(_text_list)]
-Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
-VerdictWord = Literal["holds", "violated", "any"]
-
-
-class Strict(BaseModel):
-    """A mapping whose keys are all known: a typing error must not become a setting that does nothing."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, alias_generator=lambda name: name.rstrip("_").replace("_", "-")
-    )
-    later: ClassVar[tuple[str, ...]] = ()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _only_known_keys(cls, given: Any) -> Any:
-        if isinstance(given, Mapping):
-            known = [field.alias or name for name, field in cls.model_fields.items()]
-            for key in given:
-                if key in cls.later:
-                    raise ValueError(f"{key!r} is not in this version of the language")
-                if key not in known:
-                    raise ValueError(f"unknown key {key!r}{did_you_mean(str(key), known)}")
-        return given
+    metric: str = ""
+    config: str = ""
 
 
 class Lesson(Strict):
-    """What a scenario teaches, what to guess before it runs, and where to read on."""
+    """What a scenario teaches: a question to answer before it runs, what to look at, and where to read on."""
 
     teaches: str
     predict: str = ""
+    choices: TextList = Field(default_factory=list)
+    answer: str = ""
+    observe: TextList = Field(default_factory=list)
+    explains: str = ""
+    in_production: Production = Field(default_factory=Production)
     read: TextList = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _answer_is_a_choice(self) -> Lesson:
+        if self.choices and self.answer not in self.choices:
+            raise ValueError(
+                f"the answer {self.answer!r} is not one of the choices{did_you_mean(self.answer, self.choices)}"
+            )
+        if self.choices and not self.predict:
+            raise ValueError("choices need a question: predict")
+        return self
 
 
 class Broker(Strict):
@@ -143,72 +116,6 @@ class Client(Strict):
         return topic
 
 
-NODE_ACTIONS = ("kill", "stop", "start", "restart", "pause", "resume", "power-off")
-LINK_ACTIONS = ("partition", "isolate", "slow", "drop")
-ACTIONS = (*NODE_ACTIONS, *LINK_ACTIONS, "heal")
-
-
-class Step(Strict):
-    """One step: a trigger, at most one action, and what is remembered."""
-
-    later: ClassVar[tuple[str, ...]] = (
-        "every", "clock", "disk", "fail", "elect", "reassign", "config", "produce",
-        "duplicate", "reorder", "throttle",
-    )  # fmt: skip
-    id: Identifier
-    at: DurationUs | None = None
-    after: str | None = None
-    when: str | None = None
-    timeout: DurationUs = 30_000_000
-    kill: str | None = None
-    stop: str | None = None
-    start: str | None = None
-    restart: str | None = None
-    pause: str | None = None
-    resume: str | None = None
-    power_off: str | None = None
-    partition: dict[str, TextList] | None = None
-    isolate: str | None = None
-    slow: str | None = None
-    drop: str | None = None
-    heal: str | None = None
-    apis: TextList = Field(default_factory=list)
-    latency: DurationUs = 0
-    jitter: DurationUs = 0
-    rate: Share = 0.0
-    direction: Literal["forward", "backward", "both"] = "forward"
-    for_: DurationUs | None = None
-    as_: Identifier | None = None
-    note: str = ""
-
-    @property
-    def actions(self) -> tuple[str, ...]:
-        """The actions that are set, by their names in the language."""
-        return tuple(name for name in ACTIONS if getattr(self, name.replace("-", "_")) is not None)
-
-    def argument(self, action: str) -> Any:
-        """What an action is given."""
-        return getattr(self, action.replace("-", "_"))
-
-    @model_validator(mode="after")
-    def _one_trigger_one_action(self) -> Step:
-        if len(self.actions) > 1:
-            raise ValueError(f"a step has one action, not {' and '.join(self.actions)}")
-        if self.at is None and self.after is None and self.when is None:
-            raise ValueError("a step needs a trigger: at, after or when")
-        if self.at is not None and (self.after is not None or self.when is not None):
-            raise ValueError("at stands alone; after and when may be combined")
-        if not self.actions and self.when is None and not self.note:
-            raise ValueError(f"a step needs an action ({', '.join(ACTIONS)}), a when or a note")
-        if self.for_ is not None and self.actions and self.actions[0] in ("start", "restart", "resume", "heal"):
-            raise ValueError(f"{self.actions[0]} has no undo that for: could bring about")
-        if self.slow is not None and not (self.latency or self.jitter):
-            raise ValueError("slow needs a latency or a jitter")
-        if self.drop is not None and not self.rate:
-            raise ValueError("drop needs a rate, such as rate: 20%")
-        return self
-
-
 CHECK_KINDS = ("always", "never", "sometimes", "eventually", "finally")
 
 
@@ -267,7 +174,7 @@ class Scenario(Strict):
     duration: DurationUs = 60_000_000
     cluster: Cluster = Field(default_factory=Cluster)
     clients: dict[str, Client] = Field(default_factory=dict)
-    steps: list[Step] = Field(default_factory=list)
+    steps: list[FullStep] = Field(default_factory=list)
     expect: list[Check] = Field(default_factory=list)
     variants: dict[str, Variant] = Field(default_factory=dict)
 
@@ -279,6 +186,12 @@ def check_schema(document: Document) -> Scenario:
     except ValidationError as error:
         problems = [f"{_where(document, problem['loc'])}: {_what(problem)}" for problem in error.errors()]
         raise ScenarioError(list(dict.fromkeys(problems))) from None
+
+
+def json_schema() -> Document:
+    """Return the language as a JSON Schema, for editors."""
+    schema: Document = Scenario.model_json_schema(by_alias=True, mode="validation")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
 def _where(document: Any, location: tuple[int | str, ...]) -> str:

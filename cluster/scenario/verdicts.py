@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cluster.checks import Oracle, Violation
+from cluster.lab.quantities import US_PER_SECOND, seconds_text
 from cluster.report import CheckResult, Outcome, Sighting
 from cluster.scenario.expressions import Scope
 from cluster.scenario.plan import Moment, PlannedCheck
-from cluster.scenario.quantities import US_PER_SECOND, seconds_text
 from cluster.scenario.watches import MomentTimes, Watch, scope_of
 
 VIOLATIONS_TOLD_MAX = 20

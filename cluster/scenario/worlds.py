@@ -12,11 +12,11 @@ from importlib import import_module
 from typing import Literal
 
 from cluster.lab.local_target import LocalTarget
+from cluster.lab.quantities import US_PER_SECOND
 from cluster.lab.sim_target import SimTarget, latency_of
 from cluster.runtime.sim import Simulation, run_simulation
 from cluster.scenario.errors import ScenarioError
 from cluster.scenario.plan import Plan
-from cluster.scenario.quantities import US_PER_SECOND
 from cluster.scenario.runner import Run, run_plan
 
 World = Literal["sim", "local"]

@@ -13,6 +13,8 @@ from cluster.wire.messages import (
     Fields,
     Message,
     decode_request,
+    decode_response,
+    encode_request,
     encode_response,
     is_flexible,
     load_schemas,
@@ -27,6 +29,7 @@ from cluster.wire.produce import (
     decode_produce_request,
     encode_produce_response,
 )
+from cluster.wire.refusals import encode_refusal
 
 __all__ = [
     "API_VERSIONS_KEY",
@@ -50,8 +53,11 @@ __all__ = [
     "decode_fetch_request",
     "decode_produce_request",
     "decode_request",
+    "decode_response",
     "encode_fetch_response",
     "encode_produce_response",
+    "encode_refusal",
+    "encode_request",
     "encode_response",
     "frame_response",
     "is_flexible",

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from io import BytesIO
+from struct import Struct
 from typing import Any, get_args, get_origin
 
 from kio.index import load_request_schema, load_response_schema
@@ -24,6 +25,8 @@ from cluster.base.errors import ErrorCode
 from cluster.base.ports import Buffer
 from cluster.wire.primitives import Cursor
 from cluster.wire.schema import default_of, prepare_reader, read_message
+
+_REQUEST_HEADER = Struct(">hhih")
 
 Message = Any
 """A decoded request: an instance of kio's class for its version, with the fields of that version."""
@@ -57,6 +60,28 @@ def encode_response(api_key: int, version: int, response: Fields) -> bytes:
     buffer = BytesIO()
     entity_writer(message_class)(buffer, compose(message_class, response, is_newest))
     return buffer.getvalue()
+
+
+def encode_request(api_key: int, version: int, correlation_id: int, client_id: str, request: Fields) -> bytes:
+    """Write a whole request with its header, without the frame's size; for who asks a broker something."""
+    message_class = load_request_schema(api_key, version)
+    buffer = BytesIO()
+    name = client_id.encode()
+    buffer.write(_REQUEST_HEADER.pack(api_key, version, correlation_id, len(name)) + name)
+    if message_class.__flexible__:
+        buffer.write(b"\0")
+    is_newest = version == version_range(api_key)[1]
+    entity_writer(message_class)(buffer, compose(message_class, request, is_newest))
+    return buffer.getvalue()
+
+
+def decode_response(api_key: int, version: int, frame: Buffer) -> Message:
+    """Read an answer with its header. Raises MalformedMessage."""
+    message_class = load_response_schema(api_key, version)
+    cursor = Cursor(frame, 4)
+    if message_class.__flexible__:
+        cursor.tags()
+    return read_message(message_class, cursor)
 
 
 def compose(message_class: Any, values: Fields, is_newest: bool) -> Any:
@@ -93,11 +118,12 @@ def _shape_of(message_class: Any) -> dict[str, tuple[type[Any] | None, Any]]:
     for field in fields(message_class):
         is_error = field.metadata.get("kafka_type") == "error_code"
         default = KioErrorCode.none if is_error else default_of(field)
-        shape[field.name] = (_part_class(field.type), default)
+        shape[field.name] = (part_class_of(field.type), default)
     return shape
 
 
-def _part_class(kind: Any) -> type[Any] | None:
+def part_class_of(kind: Any) -> type[Any] | None:
+    """Return the class of a field's parts, None for a field that holds a plain value or plain values."""
     candidates = [kind, *get_args(kind)]
     for candidate in candidates:
         inner = get_args(candidate)[0] if get_origin(candidate) is tuple else candidate

@@ -20,7 +20,6 @@ from cluster.lab.node_calls import NodeCalls
 from cluster.lab.target import NodeAddress
 from cluster.rpc import controller_pb2, controller_pb2_grpc, replication_pb2, replication_pb2_grpc
 from cluster.runtime.links import LinkRule
-from cluster.runtime.live.server import start_server
 from cluster.runtime.live.world import LiveWorld
 
 pytestmark = pytest.mark.live
@@ -245,7 +244,7 @@ def test_the_lab_reaches_a_node_that_is_cut_off_from_everyone(tmp_path: Path) ->
         assert await is_held(asked)
         lab = NodeCalls({"b2": NodeAddress("127.0.0.1", two.port)}, {"b2": NodeId(2)})
         try:
-            assert await lab.set_link_rules("b2", [LinkRule("b2", "b9", latency_ms=3, apis=("Fetch",))])
+            assert await lab.set_rules("b2", [LinkRule("b2", "b9", latency_ms=3, apis=("Fetch",))])
             assert two.server.links.verdict("b2", "b9", "Fetch").latency_ms == 3
             assert not two.server.links.verdict("b2", "b1", "Fetch").cut
         finally:
@@ -259,7 +258,7 @@ def test_the_lab_reaches_a_node_that_is_cut_off_from_everyone(tmp_path: Path) ->
 def test_a_taken_address_is_an_error_with_its_name_and_a_remedy(tmp_path: Path) -> None:
     async def claim(two: Pair) -> None:
         with pytest.raises(OSError, match=rf"127\.0\.0\.1:{two.port}, the address is taken: stop the process"):
-            await start_server(two.caller.links, "127.0.0.1", two.port, lambda _server: None)
+            await two.caller.serve_rpc("127.0.0.1", two.port, lambda _server: None)
         with pytest.raises(OSError, match=rf"127\.0\.0\.1:{two.port}, the address is taken"):
             await two.caller.listen(asyncio.Protocol, "127.0.0.1", two.port)
 

@@ -10,10 +10,13 @@ from typing import Any
 from cluster.base.ids import NodeId, TopicPartition
 from cluster.base.trace import NodeFaulted, PartitionMetadataApplied, Traced, TraceEvent
 from cluster.lab import LAB, ClusterSpec, StoredBatch
+from cluster.lab.damage import NodeFiles
 from cluster.runtime.links import LinkRule
+from cluster.runtime.node_rules import NodeRule
 
 _STATES = {
     "kill": "killed",
+    "crash": "killed",
     "stop": "stopped",
     "power_off": "powered-off",
     "start_node": "started",
@@ -40,7 +43,7 @@ class ScriptedClient:
 
 
 class ScriptedTarget:
-    """`done` lists what was done, with the time in milliseconds; `rules` the link rules in force."""
+    """`done` lists what was done, with the time in milliseconds; `rules` and `node_rules` are in force."""
 
     kind = "sim"
     bootstrap = ""
@@ -52,6 +55,8 @@ class ScriptedTarget:
         self.now_us = now_us
         self.done: list[tuple[int, str, str]] = []
         self.rules: dict[str, tuple[LinkRule, ...]] = {}
+        self.node_rules: dict[str, tuple[NodeRule, ...]] = {}
+        self.disks: dict[str, NodeFiles] = {}
         self._subscribers: list[Callable[[Traced], None]] = []
         self._metadata_offset = 0
 
@@ -79,9 +84,27 @@ class ScriptedTarget:
     async def power_off(self, name: str) -> None:
         self._do("power_off", name)
 
+    async def crash(self, name: str) -> None:
+        self._do("crash", name)
+
+    def is_running(self, name: str) -> bool:
+        return True
+
+    def is_paused(self, name: str) -> bool:
+        return False
+
+    def files(self, name: str) -> NodeFiles:
+        return self.disks[name]
+
     def _do(self, verb: str, name: str) -> None:
         self.done.append((self.now_us() // 1000, verb, name))
         self.emit(LAB, NodeFaulted(name, _STATES[verb]))
+
+    async def set_node_rules(self, rule_id: str, rules: Sequence[NodeRule]) -> None:
+        self.node_rules[rule_id] = tuple(rules)
+
+    async def clear_node_rules(self, rule_id: str) -> None:
+        self.node_rules.pop(rule_id, None)
 
     async def set_link_rule(self, rule_id: str, rules: Sequence[LinkRule]) -> None:
         self.rules[rule_id] = tuple(rules)

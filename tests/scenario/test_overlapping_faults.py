@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+from random import Random
 
 from scripted_target import ScriptedTarget
 
 from cluster.base.errors import ErrorCode, KafkaError
 from cluster.lab import LabError, numbered_cluster
-from cluster.scenario.faults import FaultTable
+from cluster.lab.fault_table import FaultOrder, FaultTable
 
 
 class SlowlyStopping(ScriptedTarget):
@@ -36,10 +37,10 @@ class SlowlyStopping(ScriptedTarget):
 
 def test_a_node_that_is_restarted_twice_at_once_is_restarted_twice_in_turn() -> None:
     target = SlowlyStopping()
-    faults = FaultTable(target, ())
+    faults = FaultTable(target, (), Random(1))
 
     async def overlap() -> None:
-        await asyncio.gather(*(faults.do_to_nodes(step, "restart", ("b1",)) for step in ("one", "other")))
+        await asyncio.gather(*(faults.break_(step, FaultOrder("restart", ("b1",))) for step in ("one", "other")))
 
     asyncio.run(overlap())
     assert [verb for _, verb, _ in target.done] == ["stop", "start_node", "stop", "start_node"]
@@ -47,10 +48,10 @@ def test_a_node_that_is_restarted_twice_at_once_is_restarted_twice_in_turn() -> 
 
 def test_what_a_cancelled_step_began_is_finished_before_it_is_healed() -> None:
     target = SlowlyStopping()
-    faults = FaultTable(target, ())
+    faults = FaultTable(target, (), Random(1))
 
     async def end_in_the_middle() -> None:
-        stopping = asyncio.create_task(faults.do_to_nodes("one", "stop", ("b1",)))
+        stopping = asyncio.create_task(faults.break_("one", FaultOrder("stop", ("b1",))))
         await target.began.wait()
         stopping.cancel()
         await faults.heal_all()

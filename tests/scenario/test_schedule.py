@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from scripted_target import ScriptedTarget
 
 from cluster.base.trace import PhaseBegan, StepEnded, StepFired, Traced
 from cluster.lab import LAB
+from cluster.lab.fault_table import FaultTable
 from cluster.report import ClusterView
 from cluster.runtime.sim import Simulation, run_simulation
 from cluster.scenario import make_plan, read_document
-from cluster.scenario.expressions import Scope
-from cluster.scenario.faults import FaultTable
+from cluster.scenario.experiment import Lab
+from cluster.scenario.expressions import Scope, Vocabulary
 from cluster.scenario.observation import Observer
 from cluster.scenario.schedule import Schedule
+from cluster.scenario.step_planner import StepPlanner
 
 HEAD = """
 lab: v1
@@ -62,11 +65,16 @@ def play(steps: str, script: Script, *, heal: bool = False) -> Played:
         target.subscribe(observer.on_event)
         target.elect(1, 0, [1, 2, 3])
         target.emit(LAB, PhaseBegan("faults"))
-        faults = FaultTable(target, ["p1"])
-        schedule = Schedule(plan.steps, target, observer, faults, bindings=bindings, seed=1)
-        schedule.begin()
+        faults = FaultTable(target, ["p1"], simulation.rng("damage"))
+        words = Vocabulary(plan.cluster.node_names, ("p1",), {"orders": 1})
+        planner = StepPlanner(words, [step.id for step in plan.steps], bindings)
+        lab = Lab(
+            target, observer, faults, planner, lambda _check: None, bindings=bindings, seed=1, duration_us=60_000_000
+        )
+        playing = asyncio.create_task(Schedule(plan.steps, seed=1).play(lab))
         await script(target, simulation)
-        await schedule.cancel()
+        playing.cancel()
+        await asyncio.wait([playing])
         if heal:
             await faults.heal_all()
         return Played(target, observer, bindings)

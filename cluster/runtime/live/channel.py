@@ -54,12 +54,12 @@ class LinkedChannel(grpc.aio.Channel):
     def unary_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """Make a callable for one request and one reply."""
         bare = self._channel.unary_unary(method, *args, **kwargs)
-        return _SingleRequest(self._table, self._peer, _api(method), bare)
+        return _SingleRequest(self._table, self._peer, _api(method), bare, is_loose=True)
 
     def unary_stream(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """Make a callable for one request and a stream of replies."""
         bare = self._channel.unary_stream(method, *args, **kwargs)
-        return _SingleRequest(self._table, self._peer, _api(method), bare)
+        return _SingleRequest(self._table, self._peer, _api(method), bare, is_loose=False)
 
     def stream_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """Make a callable for a stream of requests and one reply."""
@@ -99,9 +99,10 @@ def _api(method: str) -> str:
 
 
 class _SingleRequest:
-    """Calls with one request: unary and server-streaming."""
+    """Calls with one request: unary and server-streaming. Only the former are `loose`: independent of all others."""
 
-    def __init__(self, table: LinkTable, peer: str, api: str, bare: Any) -> None:
+    def __init__(self, table: LinkTable, peer: str, api: str, bare: Any, *, is_loose: bool) -> None:
+        self._is_loose = is_loose
         self._table = table
         self._route = (table.name, peer, api)
         self._bare = bare
@@ -115,13 +116,21 @@ class _SingleRequest:
             deadline_s = None if timeout is None else loop.time() + timeout
             try:
                 async with asyncio.timeout_at(deadline_s):
-                    await self._table.carry(*self._route)
+                    await asyncio.sleep(self._table.overtaken_s(*self._route) if self._is_loose else 0.0)
+                    await self._table.carry(*self._route, request.ByteSize())
             except TimeoutError:
                 raise _deadline_exceeded(self._route) from None
             left_s = None if deadline_s is None else max(0.0, deadline_s - loop.time())
+            if self._is_loose and self._table.is_doubled(*self._route):
+                _forget(self._bare(request, timeout=left_s, **kwargs))
             return self._bare(request, timeout=left_s, **kwargs)
 
         return HeldCall(asyncio.get_running_loop().create_task(carried()))
+
+
+def _forget(call: Any) -> None:
+    """Let a doubled request run, and its answer go, whatever it is. A call that nobody holds would be cancelled."""
+    call.add_done_callback(lambda _done: None)  # this holds it
 
 
 def _deadline_exceeded(route: tuple[str, str, str]) -> grpc.aio.AioRpcError:
@@ -219,7 +228,7 @@ class LinkedStream:
     def write(self, request: Any) -> Any:
         """Send one message; to be awaited."""
         if self._outbox.must_wait:
-            return self._post(lambda: self._call.write(request))
+            return self._post(lambda: self._call.write(request), request.ByteSize())
         return self._call.write(request)
 
     def done_writing(self) -> Any:
@@ -238,11 +247,11 @@ class LinkedStream:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._call, name)
 
-    async def _post(self, deliver: Callable[[], Any]) -> None:
+    async def _post(self, deliver: Callable[[], Any], size_bytes: int = 0) -> None:
         if self._call.done():
             await deliver()  # raises what a write on an ended call raises
             return
-        self._outbox.post(deliver)
+        self._outbox.post(deliver, size_bytes)
         await self._outbox.room()
 
     def _ended(self, _call: Any) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
 import os
 import shutil
 from collections import OrderedDict
@@ -16,6 +17,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cluster.base.ports import Buffer, DiskError, DiskSpace
+
+UNSYNCED_FILE = ".unsynced.json"
+"""What a process that is to lose its power leaves: how many bytes of which files were synced."""
 
 _OPEN_FILES_MAX = 1024
 _CHUNKS_PER_WRITE_MAX = 512  # IOV_MAX is 1024 on Linux
@@ -27,6 +31,7 @@ class LiveDisk:
     def __init__(self, root: Path, *, read_only: bool = False) -> None:
         self._root = str(root)
         self._read_only = read_only
+        self._synced: dict[str, int] = {}  # of files that were opened: so many bytes survive a loss of power
         self._descriptors: OrderedDict[str, int] = OrderedDict()
 
     def append(self, path: str, chunks: Sequence[Buffer]) -> None:
@@ -65,6 +70,7 @@ class LiveDisk:
         """Cut the file to `size_bytes`."""
         with self._errors(path):
             os.ftruncate(self._descriptor(path), size_bytes)
+            self._synced[path] = min(self._synced.get(path, 0), size_bytes)
 
     def replace(self, path: str, content: bytes) -> None:
         """Write the whole file atomically and durably."""
@@ -79,6 +85,7 @@ class LiveDisk:
                 os.close(descriptor)
             self._forget(path)
             os.rename(scratch, full)
+            self._synced[path] = len(content)
             _sync_directory(os.path.dirname(full))
 
     def exists(self, path: str) -> bool:
@@ -99,12 +106,16 @@ class LiveDisk:
             self._forget(source)
             self._forget(target)
             os.rename(self._full(source), self._full(target))
+            for name in [name for name in self._synced if name == source or name.startswith(f"{source}/")]:
+                self._synced[target + name[len(source) :]] = self._synced.pop(name)
 
     def delete(self, path: str) -> None:
         """Remove a file, or a directory with all it holds; nothing happens when it is missing."""
         full = self._full(path)
         with self._errors(path):
             self._forget(path)
+            for name in [name for name in self._synced if name == path or name.startswith(f"{path}/")]:
+                del self._synced[name]
             try:
                 os.unlink(full)
             except FileNotFoundError:
@@ -125,7 +136,19 @@ class LiveDisk:
         with self._errors(path):
             # A copy of the descriptor: the cache may close its own while a thread waits for the disk.
             descriptor = os.dup(self._descriptor(path))
+            size_bytes = os.fstat(descriptor).st_size
             await asyncio.get_running_loop().run_in_executor(None, _sync_and_close, descriptor)
+            if path in self._synced:  # or it was deleted meanwhile
+                self._synced[path] = max(self._synced[path], min(size_bytes, self.size(path)))
+
+    def note_unsynced(self) -> None:
+        """Write down which files are longer than what was synced of them, for who plays a loss of power.
+
+        What a process found when it started counts as synced; what the kernel wrote back by itself does not.
+        """
+        rows = {path: synced for path, synced in self._synced.items() if self.size(path) > synced}
+        with open(self._full(UNSYNCED_FILE), "w") as file:
+            json.dump(rows, file)
 
     def close(self) -> None:
         """Close what is open."""
@@ -146,6 +169,8 @@ class LiveDisk:
             flags = os.O_RDWR | os.O_APPEND | (os.O_CREAT if create else 0)
             descriptor = _opened(self._full(path), flags, create=create)
         self._descriptors[path] = descriptor
+        if path not in self._synced:
+            self._synced[path] = os.fstat(descriptor).st_size
         if len(self._descriptors) > _OPEN_FILES_MAX:
             os.close(self._descriptors.popitem(last=False)[1])
         return descriptor

@@ -17,11 +17,13 @@ from typing import Protocol
 from weakref import WeakKeyDictionary
 
 from cluster.base.ports import Rng
-from cluster.runtime.links import LinkRule, LinkVerdict, judge
+from cluster.runtime.links import MESSAGE_APIS, LinkRule, LinkVerdict, judge
 
 _RETRANSMISSION_S = 0.2  # Linux's TCP_RTO_MIN; it doubles with every further loss
 _RETRANSMISSIONS_MAX = 6
 _QUEUE_LENGTH_MAX = 1000
+_OVERTAKEN_S = 0.05  # how long a message that is overtaken waits at most
+_HEADER_BYTES = 66  # what Ethernet, IP and TCP add to a message; it counts against a bandwidth
 
 
 class Watcher(Protocol):
@@ -40,6 +42,7 @@ class LinkTable:
         self._rng = rng
         self._rules: tuple[LinkRule, ...] = ()
         self._waiting: dict[asyncio.Future[None], None] = {}
+        self._busy_until_s: dict[tuple[str, str], float] = {}
         # Weak: a connection that is gone must not be kept alive by the table.
         self._watchers: WeakKeyDictionary[Watcher, None] = WeakKeyDictionary()
 
@@ -65,23 +68,38 @@ class LinkTable:
         """What all rules add up to for one message."""
         return judge(self._rules, source, target, api)
 
-    def due_s(self, source: str, target: str, api: str | None) -> float:
+    def due_s(self, source: str, target: str, api: str | None, size_bytes: int = 0) -> float:
         """Return when, on the loop's clock, a message that is sent now arrives unless the link is cut."""
         verdict = self.verdict(source, target, api)
-        delay_s = (verdict.latency_ms + verdict.jitter_ms * self._rng.random()) / 1000
+        delay_s = verdict.delay_ms(self._rng) / 1000
         timeout_s = _RETRANSMISSION_S
         for _ in range(_RETRANSMISSIONS_MAX):
             if self._rng.random() >= verdict.drop_rate:
                 break
             delay_s += timeout_s
             timeout_s *= 2
-        return asyncio.get_running_loop().time() + delay_s
+        now_s = asyncio.get_running_loop().time()
+        if verdict.bandwidth:
+            begin_s = max(self._busy_until_s.get((source, target), 0.0), now_s)
+            end_s = self._busy_until_s[source, target] = begin_s + (size_bytes + _HEADER_BYTES) / verdict.bandwidth
+            delay_s += end_s - now_s
+        return now_s + delay_s
+
+    def is_doubled(self, source: str, target: str, api: str | None) -> bool:
+        """Draw whether a message that is independent of all others arrives twice."""
+        chance = self.verdict(source, target, api).duplicate_rate
+        return chance > 0 and self._rng.random() < chance
+
+    def overtaken_s(self, source: str, target: str, api: str | None) -> float:
+        """Draw how long a message that is independent of all others is held back, for later ones to overtake it."""
+        chance = self.verdict(source, target, api).reorder_rate
+        return _OVERTAKEN_S * self._rng.random() if chance and self._rng.random() < chance else 0.0
 
     async def arrive(self, source: str, target: str, api: str | None, due_s: float) -> None:
         """Return at `due_s`, or when the link is mended if it is cut then, or at once when no rule is left."""
         loop = asyncio.get_running_loop()
         while self.active:
-            cut = self.verdict(source, target, api).cut
+            cut = self.verdict(source, target, api).stops
             left_s = due_s - loop.time()
             if not cut and left_s <= 0:
                 return
@@ -93,9 +111,9 @@ class LinkTable:
             finally:
                 del self._waiting[changed]
 
-    async def carry(self, source: str, target: str, api: str | None) -> None:
+    async def carry(self, source: str, target: str, api: str | None, size_bytes: int = 0) -> None:
         """Return when a message that is sent now arrives."""
-        await self.arrive(source, target, api, self.due_s(source, target, api))
+        await self.arrive(source, target, api, self.due_s(source, target, api, size_bytes))
 
 
 class Outbox:
@@ -104,6 +122,7 @@ class Outbox:
     def __init__(self, table: LinkTable, source: str, target: str, api: str | None) -> None:
         self._table = table
         self._route = (source, target, api)
+        self._is_loose = api in MESSAGE_APIS
         self._queue: deque[tuple[float, Callable[[], Awaitable[None]]]] = deque()
         self._task: asyncio.Task[None] | None = None
         self._moved = asyncio.Event()
@@ -119,11 +138,22 @@ class Outbox:
         """Whether nothing is on its way."""
         return not self._queue
 
-    def post(self, deliver: Callable[[], Awaitable[None]]) -> None:
+    def post(self, deliver: Callable[[], Awaitable[None]], size_bytes: int = 0) -> None:
         """Send one message: `deliver` is awaited when it arrives. Raises what an earlier delivery raised."""
         if self._failure is not None:
             raise self._failure
-        self._queue.append((self._table.due_s(*self._route), deliver))
+        if not self._is_loose:
+            self._enqueue(deliver, size_bytes)
+            return
+        for _ in range(2 if self._table.is_doubled(*self._route) else 1):
+            wait_s = self._table.overtaken_s(*self._route)
+            if wait_s:
+                asyncio.get_running_loop().call_later(wait_s, self._enqueue, deliver, size_bytes)
+            else:
+                self._enqueue(deliver, size_bytes)
+
+    def _enqueue(self, deliver: Callable[[], Awaitable[None]], size_bytes: int) -> None:
+        self._queue.append((self._table.due_s(*self._route, size_bytes), deliver))
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._pump())
 

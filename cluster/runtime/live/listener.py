@@ -216,11 +216,11 @@ class Gate(asyncio.Protocol):
         self._held_bytes += len(data)
         if self._held_bytes > _HELD_BYTES_MAX:
             self._bare.pause_reading()
-        self._inward.post(lambda: self._deliver_inward(data))
+        self._inward.post(lambda: self._deliver_inward(data), len(data))
 
     def _write(self, data: Any) -> None:
         content = bytes(data)  # the broker may use its buffer again
-        self._outward.post(lambda: self._deliver_outward(content))
+        self._outward.post(lambda: self._deliver_outward(content), len(content))
 
     async def _deliver_inward(self, data: bytes) -> None:
         self._held_bytes -= len(data)

@@ -21,13 +21,13 @@ from cluster.runtime.live.link_table import LinkTable, Outbox
 
 
 async def start_server(
-    table: LinkTable, host: str, port: int, register: Callable[[grpc.aio.Server], None]
+    table: LinkTable, lab: LabService, host: str, port: int, register: Callable[[grpc.aio.Server], None]
 ) -> grpc.aio.Server:
     """Listen for peers and the lab. Raises OSError, naming the address and a remedy, when it is taken."""
     # Without so_reuseport=0 a second process may listen on the same port, and gets half of the connections.
     server = grpc.aio.server(options=(*SIZE_OPTIONS, ("grpc.so_reuseport", 0)))
     register(cast(grpc.aio.Server, LinkedServer(table, server)))
-    lab_pb2_grpc.add_LabServicer_to_server(LabService(table), server)
+    lab_pb2_grpc.add_LabServicer_to_server(lab, server)
     try:
         server.add_insecure_port(f"{host}:{port}")
     except RuntimeError as error:
@@ -83,7 +83,7 @@ def _single_reply(table: LinkTable, api: str, behaviour: Any) -> Any:
                 await table.carry(table.name, _asker(context), api)
             raise
         if table.active:
-            await table.carry(table.name, _asker(context), api)
+            await table.carry(table.name, _asker(context), api, reply.ByteSize())
         return reply
 
     return linked
@@ -138,5 +138,5 @@ class _LinkedContext:
     async def _post(self, message: Any) -> None:
         if self.outbox is None:
             self.outbox = Outbox(self._table, self._table.name, _asker(self._context), self._api)
-        self.outbox.post(lambda: self._context.write(message))
+        self.outbox.post(lambda: self._context.write(message), message.ByteSize())
         await self.outbox.room()

@@ -19,10 +19,12 @@ from cluster.base.ids import NodeId
 from cluster.base.ports import Clock, Disk, Rng, SilentTracer, Tracer
 from cluster.runtime.live.channel import open_channel
 from cluster.runtime.live.disk import LiveDisk
+from cluster.runtime.live.lab_service import LabService
 from cluster.runtime.live.link_table import LinkTable
 from cluster.runtime.live.listener import linked_factory
 from cluster.runtime.live.server import address_taken, start_server
 from cluster.runtime.live.trace_file import TRACE_FILE, TraceFile
+from cluster.runtime.node_rules import NodeFaults
 
 
 class LiveClock:
@@ -55,9 +57,11 @@ class LiveWorld:
     ) -> None:
         self._files = LiveDisk(directory)
         self._trace = TraceFile(directory / TRACE_FILE, name) if trace else None
-        self.clock: Clock = LiveClock()
-        self.disk: Disk = self._files
         self.rng: Rng = random.Random(os.urandom(16))
+        self.faults = NodeFaults(self.rng)
+        self.clock: Clock = self.faults.attach_clock(LiveClock())
+        self.disk: Disk = self.faults.attach_disk(self._files)
+        self.request_faults = self.faults.requests
         self.tracer: Tracer = self._trace or SilentTracer()
         self.links = LinkTable(name, self.rng)
         self._names = names
@@ -75,7 +79,8 @@ class LiveWorld:
 
     async def serve_rpc(self, host: str, port: int, register: Callable[[grpc.aio.Server], None]) -> grpc.aio.Server:
         """Listen for peers and the lab. Raises OSError, naming the address, when it is taken."""
-        return await start_server(self.links, self._bind_host or host, port, register)
+        lab = LabService(self.links, self.faults, self._files.note_unsynced)
+        return await start_server(self.links, lab, self._bind_host or host, port, register)
 
     async def listen(
         self, protocol_factory: Callable[[], asyncio.BaseProtocol], host: str, port: int

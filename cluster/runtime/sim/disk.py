@@ -185,6 +185,30 @@ class SimDisk:
             file.marks.clear()
             file.syncs = []
 
+    # --- damage, done from outside ---
+
+    def sizes(self) -> dict[str, tuple[int, int]]:
+        """Each file's length, and how much of it would survive a loss of power; by path."""
+        return {path: (len(file.content), file.durable_bytes) for path, file in self._files.items()}
+
+    def byte(self, path: str, offset: int) -> int | None:
+        """Return one byte; None when the file is not there or shorter."""
+        file = self._files.get(path)
+        return None if file is None or offset >= len(file.content) else file.content[offset]
+
+    def flip(self, path: str, offset: int, mask: int) -> None:
+        """Change the bits of one byte that the mask has."""
+        self._file(path).content[offset] ^= mask
+
+    def cut(self, path: str, size_bytes: int) -> None:
+        """Shorten a file."""
+        self.truncate(path, size_bytes)
+
+    def clear(self) -> None:
+        """Remove every file."""
+        self._files.clear()
+        self._used_bytes = 0
+
     def _file(self, path: str) -> SimFile:
         file = self._files.get(path)
         if file is None:

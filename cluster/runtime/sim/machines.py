@@ -16,6 +16,7 @@ from contextvars import Context, ContextVar, copy_context
 from enum import Enum
 from typing import Any, Protocol
 
+from cluster.runtime.node_rules import NodeFaults
 from cluster.runtime.sim.disk import SimDisk
 from cluster.runtime.sim.handles import SimHandle
 
@@ -100,11 +101,14 @@ class Process:
 
 
 class Machine:
-    """A computer: a name on the network, a disk, and at most one process."""
+    """A computer: a name on the network, a disk, and at most one process. `faults` is what is wrong with it."""
 
-    def __init__(self, name: str, scheduler: Scheduler, disk: SimDisk, on_death: Callable[[Process], None]) -> None:
+    def __init__(
+        self, name: str, scheduler: Scheduler, disk: SimDisk, faults: NodeFaults, on_death: Callable[[Process], None]
+    ) -> None:
         self.name = name
         self.disk = disk
+        self.faults = faults
         self.is_powered = True
         self.process: Process | None = None
         self.processes_started = 0

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from cluster.runtime.links import LinkRule, judge
+from cluster.runtime.links import LinkRule, LinkVerdict, judge
 from cluster.runtime.sim.handles import SimHandle
 from cluster.runtime.sim.loop import SimLoop
 from cluster.runtime.sim.machines import Machine, Process
@@ -23,6 +23,12 @@ from cluster.runtime.sim.recording import StepRecorder
 
 RETRANSMIT_S = 0.2
 """The first retransmission's delay (Linux's minimum); it doubles with each loss in a row."""
+
+OVERTAKEN_S = 0.05
+"""How long a message that is overtaken waits at most."""
+
+HEADER_BYTES = 66
+"""What Ethernet, IP and TCP add to a message; it counts against a bandwidth."""
 
 LOOPBACK_S = 20e-6
 """Latency from a machine to itself."""
@@ -39,7 +45,7 @@ class Latency:
 class Link:
     """One direction between two machines, with dice of its own so that a message more does not shift other links."""
 
-    __slots__ = ("base_s", "jitter_s", "random", "rules", "source", "stalled", "target")
+    __slots__ = ("base_s", "busy_until", "dice", "jitter_s", "random", "rules", "source", "stalled", "target")
 
     def __init__(self, source: str, target: str, latency: Latency, seed: str) -> None:
         is_loopback = source == target
@@ -47,9 +53,11 @@ class Link:
         self.target = target
         self.base_s = LOOPBACK_S if is_loopback else latency.base_s
         self.jitter_s = 0.0 if is_loopback else latency.jitter_s
-        self.random = Random(f"{seed}/link/{source}/{target}").random
+        self.dice = Random(f"{seed}/link/{source}/{target}")
+        self.random = self.dice.random
         self.rules: tuple[LinkRule, ...] = ()
         self.stalled: list[Lane] = []
+        self.busy_until = 0.0  # while bandwidth is scarce
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +92,47 @@ class Lane:
         delay_s = link.base_s + link.random() * link.jitter_s
         if link.rules:
             verdict = judge(link.rules, link.source, link.target, self.api)
-            if verdict.cut:
+            if verdict.stops:
                 self.stored = [Message(deliver, arguments)]
                 link.stalled.append(self)
                 return
-            delay_s += (verdict.latency_ms + link.random() * verdict.jitter_ms) * 1e-3
-            retransmit_s = RETRANSMIT_S
-            while verdict.drop_rate and link.random() < verdict.drop_rate and retransmit_s < 100.0:
-                delay_s += retransmit_s
-                retransmit_s *= 2
+            delay_s += self._hampered_s(verdict, arguments)
         self._schedule(delay_s, deliver, arguments)
+
+    def send_loose(self, deliver: Callable[..., None], *arguments: Any) -> None:
+        """Send a message that is independent of all others: rules may have it arrive twice, or be overtaken."""
+        link = self.link
+        self.send(deliver, *arguments)
+        if not link.rules or self.stored is not None:
+            return
+        verdict = judge(link.rules, link.source, link.target, self.api)
+        if verdict.duplicate_rate and link.random() < verdict.duplicate_rate:
+            self.send(deliver, *arguments)
+
+    def overtaken_s(self) -> float:
+        """Draw how long a message that is independent of all others is held back, for later ones to overtake it."""
+        link = self.link
+        if not link.rules:
+            return 0.0
+        verdict = judge(link.rules, link.source, link.target, self.api)
+        if verdict.reorder_rate and link.random() < verdict.reorder_rate:
+            return OVERTAKEN_S * link.random()
+        return 0.0
+
+    def _hampered_s(self, verdict: LinkVerdict, arguments: tuple[Any, ...]) -> float:
+        """Draw how much longer a message takes: latency, losses, and its place in the queue for the bandwidth."""
+        link = self.link
+        delay_s = verdict.delay_ms(link.dice) * 1e-3
+        retransmit_s = RETRANSMIT_S
+        while verdict.drop_rate and link.random() < verdict.drop_rate and retransmit_s < 100.0:
+            delay_s += retransmit_s
+            retransmit_s *= 2
+        if verdict.bandwidth:
+            size_bytes = len(arguments[0]) if arguments and isinstance(arguments[0], bytes) else 0
+            now = self.network.loop.now
+            link.busy_until = max(link.busy_until, now) + (size_bytes + HEADER_BYTES) / verdict.bandwidth
+            delay_s += link.busy_until - now
+        return delay_s
 
     def _schedule(self, delay_s: float, deliver: Callable[..., None], arguments: tuple[Any, ...]) -> None:
         loop = self.network.loop
@@ -109,14 +148,14 @@ class Lane:
         elif self.receiver.answers_with_reset:
             self.receiver.reset_peer()
 
-    def heal(self) -> None:
-        """Send again what was stored, if this lane may pass now. The first retransmission comes after a while."""
+    def heal(self, was_cut: bool) -> None:
+        """Send again what was stored, if this lane may pass now: after a cut, with the first retransmission."""
         link = self.link
-        if self.stored is None or judge(link.rules, link.source, link.target, self.api).cut:
+        if self.stored is None or judge(link.rules, link.source, link.target, self.api).stops:
             return
         stored, self.stored = self.stored, None
         link.stalled.remove(self)
-        delay_s = RETRANSMIT_S * (0.5 + link.random())
+        delay_s = RETRANSMIT_S * (0.5 + link.random()) if was_cut else link.base_s
         for message in stored:
             self._schedule(delay_s, message.deliver, message.arguments)
 
@@ -271,9 +310,9 @@ class Network:
 
     def _apply_rules(self) -> None:
         for link in self._links.values():
-            link.rules = self._rules_for(link)
+            before, link.rules = link.rules, self._rules_for(link)
             for lane in list(link.stalled):
-                lane.heal()
+                lane.heal(was_cut=judge(before, link.source, link.target, lane.api).cut)
 
     # --- connections ---
 

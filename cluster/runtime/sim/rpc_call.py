@@ -16,6 +16,7 @@ from zlib import crc32
 import grpc
 import grpc.aio
 
+from cluster.runtime.links import MESSAGE_APIS
 from cluster.runtime.sim.handles import SimTimer
 from cluster.runtime.sim.loop import SimLoop
 from cluster.runtime.sim.network import End, Lane
@@ -58,6 +59,17 @@ def send(lane: Lane, deliver: Callable[..., None], data: bytes, *arguments: Any)
     lane.send(deliver, data, *arguments)
 
 
+def send_loose(lane: Lane, deliver: Callable[..., None], data: bytes, *arguments: Any) -> None:
+    """Send a message that is independent of all others, as a single request is."""
+    recorder = lane.network.recorder
+    if recorder.is_hashing:
+        recorder.message(lane.step_label, crc32(data))
+    if lane.link.rules and (wait_s := lane.overtaken_s()):
+        lane.network.loop.call_later(wait_s, lane.send_loose, deliver, data, *arguments)
+    else:
+        lane.send_loose(deliver, data, *arguments)
+
+
 def deliver_to_server(data: bytes, end: End, action: str, *arguments: Any) -> None:
     """Runs on the server's machine: find the connection's server side and tell it."""
     getattr(end.peer.carrier, action)(data, *arguments)
@@ -94,7 +106,8 @@ class SimCall(grpc.aio.Call):
         """Send the call's beginning over a connection that is open."""
         self._end = end
         self._up = end.lane(self.method.api)
-        send(self._up, deliver_to_server, self.first_request, end, "begin", self)
+        begin = send if self.method.request_streaming or self.method.response_streaming else send_loose
+        begin(self._up, deliver_to_server, self.first_request, end, "begin", self)
         self._wake()
 
     def fail(self, code: grpc.StatusCode, details: str) -> None:
@@ -160,7 +173,8 @@ class SimCall(grpc.aio.Call):
         assert self._up is not None
         data = self.method.serialize(request)
         self._outstanding_bytes += len(data)
-        send(self._up, deliver_to_server, data, self._end, "message", self.number)
+        post = send_loose if self.method.api in MESSAGE_APIS else send
+        post(self._up, deliver_to_server, data, self._end, "message", self.number)
         while self._outstanding_bytes > WINDOW_BYTES and self.outcome is None:
             self.is_writer_waiting = True
             await self._wait()

@@ -14,6 +14,7 @@ from random import Random
 from typing import Any, Generic, TypeVar
 
 from cluster.base.trace import Traced, TraceEvent
+from cluster.runtime.node_rules import NodeFaults
 from cluster.runtime.sim.disk import SimDisk
 from cluster.runtime.sim.errors import SimProcessFailed
 from cluster.runtime.sim.loop import START_S, SimLoop
@@ -84,7 +85,8 @@ class Simulation:
         machine = self.network.machines.get(name)
         if machine is None:
             disk = SimDisk(name, self.rng(f"disk/{name}"), self.loop.time, self.writeback_ms)
-            machine = Machine(name, self.loop, disk, self.network.process_ended)
+            faults = NodeFaults(self.rng(f"faults/{name}"))
+            machine = Machine(name, self.loop, disk, faults, self.network.process_ended)
             self.network.machines[name] = machine
         return machine
 

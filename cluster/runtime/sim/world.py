@@ -45,8 +45,10 @@ class SimWorld:
         self._process = process
         self._seed = f"{seed}/node/{process.name}/{process.number}"
         self._channels_opened = 0
-        self.clock: Clock = SimClock(network.loop)
-        self.disk: Disk = process.machine.disk
+        faults = process.machine.faults
+        self.clock: Clock = faults.attach_clock(SimClock(network.loop))
+        self.disk: Disk = faults.attach_disk(process.machine.disk)
+        self.request_faults = faults.requests
         self.rng: Rng = Random(self._seed)
         self.tracer = tracer
 

@@ -13,6 +13,8 @@ _UNITS_US = {"us": 1, "ms": 1_000, "s": US_PER_SECOND, "m": 60 * US_PER_SECOND, 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m|h)")
 _RATE = re.compile(r"(\d+(?:\.\d+)?)/(ms|s|m|h)")
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)%")
+_DRIFT = re.compile(r"(-?\d+(?:\.\d+)?)%")
+_BANDWIDTH = re.compile(r"(\d+(?:\.\d+)?)([KM]?)B/s")
 
 
 def parse_duration_us(text: object) -> int:
@@ -44,3 +46,25 @@ def seconds_text(duration_us: int) -> str:
     if 0 < duration_us < US_PER_SECOND / 10:
         return f"{duration_us / 1000:.0f}ms"
     return f"{duration_us / US_PER_SECOND:.1f}s"
+
+
+def parse_offset_us(text: object) -> int:
+    """Read a duration that may be negative, such as `-30s`, as microseconds. Raises ValueError."""
+    written = str(text).strip()
+    return -parse_duration_us(written[1:]) if written.startswith("-") else parse_duration_us(written)
+
+
+def parse_drift(text: object) -> float:
+    """Read `10%` or `-50%` as 0.1 or -0.5. Raises ValueError for less than -99%."""
+    match = _DRIFT.fullmatch(str(text).strip())
+    if match is None or float(match[1]) < -99:
+        raise ValueError(f"{text!r} is not a drift: write a percentage, such as 10% or -50%")
+    return float(match[1]) / 100
+
+
+def parse_bandwidth(text: object) -> float:
+    """Read `64KB/s` as bytes per second. Raises ValueError without a unit."""
+    match = _BANDWIDTH.fullmatch(str(text).strip())
+    if match is None or float(match[1]) == 0:
+        raise ValueError(f"{text!r} is not a bandwidth: write bytes per second, such as 64KB/s or 1MB/s")
+    return float(match[1]) * {"": 1, "K": 1_000, "M": 1_000_000}[match[2]]
