@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from cluster.base.ports import Buffer, Disk, DiskError, Rng
+from cluster.base.ports import Buffer, Disk, DiskError, DiskSpace, Rng
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +108,10 @@ class FaultyDisk:
     def delete(self, path: str) -> None:
         """Remove a file, or a directory with all it holds."""
         self._bare.delete(path)
+
+    def space(self) -> DiskSpace:
+        """Return where the files lie and how much room there is."""
+        return self._bare.space()
 
     # --- inside ---
 
