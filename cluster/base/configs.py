@@ -96,6 +96,9 @@ def _boolean(name: str, default: bool, documentation: str, topic_name: str | Non
 _DYNAMIC = ("producer.id.expiration.ms",)
 """Broker-level configs that may change at run time although no topic can have them."""
 
+_REPLICA_PACKAGE = "org.apache.kafka.common.replica."
+_REPLICA_SELECTORS = ("RackAwareReplicaSelector", "LeaderSelector")
+
 _DEFINITIONS = (
     # The metadata quorum
     _int(
@@ -277,6 +280,23 @@ _DEFINITIONS = (
     ),
     _int("quota.window.num", 11, "Windows over which a client's bytes a second are measured", at_least=2),
     _int("quota.window.size.seconds", 1, "The length of such a window", at_least=1),
+    _int(
+        "max.incremental.fetch.session.cache.slots",
+        1000,
+        "Fetch sessions that a broker remembers; consumers beyond them say all they want with every fetch",
+    ),
+    _int(
+        "min.incremental.fetch.session.eviction.ms",
+        120_000,
+        "A fetch session that was not used for so long makes room for another",
+    ),
+    ConfigDefinition(
+        "replica.selector.class",
+        ConfigType.STRING,
+        "",
+        "Who chooses the replica that a consumer reads from; empty: always the leader",
+        choices=("", *(package + name for name in _REPLICA_SELECTORS for package in ("", _REPLICA_PACKAGE))),
+    ),
     _int("fetch.max.bytes", 57_671_680, "The most bytes in a fetch response to a client", at_least=1024),
 )
 

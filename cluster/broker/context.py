@@ -16,6 +16,7 @@ from cluster.base.ids import NodeId
 from cluster.base.ports import Clock, Rng, Tracer
 from cluster.base.request_faults import RequestFaults
 from cluster.broker.deadlines import Deadlines
+from cluster.broker.fetch_sessions import FetchSessions
 from cluster.broker.group_coordinator import GroupCoordinator
 from cluster.broker.producer_ids import ProducerIdBlock
 from cluster.broker.quotas import ClientQuotas
@@ -73,6 +74,7 @@ class BrokerContext:
     flush: Callable[[Partition], Awaitable[None]]
     request_faults: RequestFaults | None = None
     deadlines: Deadlines = field(init=False)
+    fetch_sessions: FetchSessions = field(init=False)
     groups: GroupCoordinator = field(init=False)
     producer_ids: ProducerIdBlock = field(default_factory=ProducerIdBlock, init=False)
     quotas: ClientQuotas = field(init=False)
@@ -83,6 +85,7 @@ class BrokerContext:
 
     def __post_init__(self) -> None:
         self.deadlines = Deadlines(self.world.clock)
+        self.fetch_sessions = FetchSessions(self.configs, self.world.rng)
         self.groups = GroupCoordinator(self)
         self.quotas = ClientQuotas(self.configs)
 

@@ -7,12 +7,14 @@ Behaviour
   whatever its size, so that a consumer is never stuck (KIP-74).
 - A consumer sees nothing above the high watermark (read_uncommitted) or the last stable offset (read_committed). The
   latter is told which transactions were aborted, and passes over their records by itself (KIP-98).
+- With a session (KIP-227, version 7) only partitions with news are told; see `fetch_sessions`.
+- A consumer that names its rack (version 11) may be sent to a follower there by the leader, and is served by followers:
+  below their own high watermark, and OFFSET_NOT_AVAILABLE beyond their log's end; see `closest_replica` (KIP-392).
 - NOT_LEADER_OR_FOLLOWER and FENCED_LEADER_EPOCH name the current leader: from version 12 on, and its endpoint from 16
   on (KIP-951).
 
-Departures: no fetch sessions yet (KIP-227): every fetch is a full one, answered with session id 0, as a broker does
-that has no room for a session; FETCH_SESSION_ID_NOT_FOUND for an id that we cannot have given. Replicas fetch over
-gRPC, so whoever calls itself a replica here is treated as a consumer. rack_id is ignored (KIP-392).
+Departures: replicas fetch over gRPC, so whoever calls itself a replica here is treated as a consumer. A follower sends
+consumers that name no rack to the leader: of those, some never say which leader they believe in, and would not notice.
 """
 
 from __future__ import annotations
@@ -20,10 +22,12 @@ from __future__ import annotations
 import asyncio
 
 from cluster.base.errors import ErrorCode
-from cluster.base.ids import TopicPartition
+from cluster.base.ids import NO_NODE, NodeId, TopicPartition
 from cluster.base.limits import RECORDS_READ_BYTES_MAX
+from cluster.broker.closest_replica import preferred_replica, selects_by_rack
 from cluster.broker.context import BrokerContext
 from cluster.broker.deadlines import Deadline
+from cluster.broker.fetch_sessions import INITIAL_EPOCH, NO_SESSION, FetchSession
 from cluster.broker.partitions import MOVED, current_leader, endpoints_of, find_partition
 from cluster.broker.quotas import FETCH, Meter
 from cluster.broker.request import Request, Slot
@@ -38,21 +42,23 @@ from cluster.wire import (
 )
 
 LEADER_HINTS_FROM = 12
-
-FINAL_SESSION_EPOCH = -1
-"""The client closes its session, or wants none (KIP-227)."""
+TOPIC_IDS_FROM = 13
 
 
 def serve(context: BrokerContext, request: Request, slot: Slot) -> None:
     """Answer with what there is, or wait for more."""
     message = decode_fetch_request(request.version, request.body)
-    if message.session_id != 0 and message.session_epoch != FINAL_SESSION_EPOCH:
-        slot.answer(encode_fetch_response(request.version, ErrorCode.FETCH_SESSION_ID_NOT_FOUND, 0, []))
+    now_ms = context.clock.monotonic_ms()
+    session = context.fetch_sessions.find(message, request.version >= TOPIC_IDS_FROM, now_ms)
+    if isinstance(session, ErrorCode):
+        slot.answer(encode_fetch_response(request.version, session, NO_SESSION, []))
         return
+    if session is not None:
+        message = message._replace(topics=session.topics, session_epoch=session.epoch)
     meter = context.quotas.meter(FETCH, request.client_id) if context.quotas.is_enforced else None
     if meter is not None:
         message = message._replace(max_bytes=min(message.max_bytes, meter.burst_bytes))
-    _PendingFetch(context, request.version, message, slot, meter).begin()
+    _PendingFetch(context, request.version, message, slot, meter=meter, session=session).begin()
 
 
 class _PendingFetch:
@@ -66,6 +72,7 @@ class _PendingFetch:
         "_is_over",
         "_message",
         "_meter",
+        "_session",
         "_slot",
         "_version",
         "_watch",
@@ -73,10 +80,18 @@ class _PendingFetch:
     )
 
     def __init__(
-        self, context: BrokerContext, version: int, message: FetchRequest, slot: Slot, meter: Meter | None
+        self,
+        context: BrokerContext,
+        version: int,
+        message: FetchRequest,
+        slot: Slot,
+        *,
+        meter: Meter | None,
+        session: FetchSession | None,
     ) -> None:
         self._context = context
         self._meter = meter
+        self._session = session
         self._version = version
         self._message = message
         self._slot = slot
@@ -134,13 +149,35 @@ class _PendingFetch:
 
     def _answer(self, reading: _Reading) -> None:
         self._stop_waiting()
+        session = self._session
+        if session is not None and session.epoch != self._message.session_epoch:
+            error = ErrorCode.INVALID_FETCH_SESSION_EPOCH  # the client went on without this answer
+            self._slot.answer(encode_fetch_response(self._version, error, NO_SESSION, []))
+            return
+        session_id = NO_SESSION if session is None or len(session) == 0 else session.session_id
         throttle_ms = 0 if self._meter is None else self._throttle(self._meter, reading.bytes_read)
         if throttle_ms > 0 and self._meter is not None:
             self._slot.mute(throttle_ms)
-            self._slot.answer(encode_fetch_response(self._version, ErrorCode.NONE, 0, [], throttle_ms=throttle_ms))
+            body = encode_fetch_response(self._version, ErrorCode.NONE, session_id, [], throttle_ms=throttle_ms)
+            self._slot.answer(body)
             return
-        endpoints = endpoints_of(self._context, [part.current_leader for _, parts in reading.topics for part in parts])
-        self._slot.answer(encode_fetch_response(self._version, ErrorCode.NONE, 0, reading.topics, endpoints))
+        topics = reading.topics
+        if session is not None:
+            topics = session.news(topics)
+        elif self._message.session_epoch == INITIAL_EPOCH:
+            session = self._begin_session(reading)
+            session_id = NO_SESSION if session is None else session.session_id
+        if session is not None and reading.is_full:
+            session.served(reading.topics)
+        endpoints = endpoints_of(self._context, [part.current_leader for _, parts in topics for part in parts])
+        self._slot.answer(encode_fetch_response(self._version, ErrorCode.NONE, session_id, topics, endpoints))
+
+    def _begin_session(self, reading: _Reading) -> FetchSession | None:
+        now_ms = self._context.clock.monotonic_ms()
+        session = self._context.fetch_sessions.begin(self._message, self._version >= TOPIC_IDS_FROM, now_ms)
+        if session is not None:
+            session.news(reading.topics)  # all of it is told
+        return session
 
     def _throttle(self, meter: Meter, size_bytes: int) -> int:
         """Count what was read; return for how long a client that is too fast gets nothing instead.
@@ -166,7 +203,17 @@ class _PendingFetch:
 class _Reading:
     """One attempt: what all partitions have to give at this moment."""
 
-    __slots__ = ("_bytes_left", "_context", "_message", "_version", "bytes_read", "is_settled", "partitions", "topics")
+    __slots__ = (
+        "_bytes_left",
+        "_context",
+        "_message",
+        "_rack",
+        "_version",
+        "bytes_read",
+        "is_settled",
+        "partitions",
+        "topics",
+    )
 
     def __init__(self, context: BrokerContext, version: int, message: FetchRequest) -> None:
         self._context = context
@@ -174,6 +221,7 @@ class _Reading:
         self._message = message
         limit = min(context.configs.integer("fetch.max.bytes"), RECORDS_READ_BYTES_MAX)
         self._bytes_left = min(message.max_bytes, limit)
+        self._rack = message.rack_id if message.rack_id and selects_by_rack(context) else ""
         self.bytes_read = 0
         self.is_settled = not message.topics
         """Whether waiting would bring nothing: an error, a divergence, or nothing was asked for."""
@@ -187,10 +235,19 @@ class _Reading:
         """Whether the client should be answered now."""
         return self.is_settled or self.bytes_read >= self._message.min_bytes
 
+    @property
+    def is_full(self) -> bool:
+        """Whether there was no room for more, so that partitions at the end may have been left out."""
+        return self._bytes_left == 0
+
     def _read(self, key: TopicKey, asked: FetchPartition) -> FetchResult:
         partition = find_partition(self._context, key, asked.partition)
         if isinstance(partition, ErrorCode):
             return self._failed(key, asked, FetchResult(asked.partition, partition))
+        if self._rack and partition.is_leader:
+            preferred = preferred_replica(self._context, partition, asked.fetch_offset, self._rack)
+            if preferred != NO_NODE:
+                return self._sent_to(preferred, partition, asked)
         outcome = partition.read(
             offset=asked.fetch_offset,
             max_bytes=min(asked.max_bytes, self._bytes_left),
@@ -198,6 +255,7 @@ class _Reading:
             current_leader_epoch=asked.current_leader_epoch,
             last_fetched_epoch=asked.last_fetched_epoch,
             at_least_one=self.bytes_read == 0,
+            from_follower=self._message.rack_id != "",
         )
         result = FetchResult(
             asked.partition,
@@ -216,6 +274,14 @@ class _Reading:
         self.partitions.append(partition.topic_partition)
         self.bytes_read += len(outcome.records)
         self._bytes_left = max(self._bytes_left - len(outcome.records), 0)
+        return result
+
+    def _sent_to(self, preferred: NodeId, partition: Partition, asked: FetchPartition) -> FetchResult:
+        """Send the consumer to a follower, with what it may need and without records (KIP-392)."""
+        self.is_settled = True
+        log_start_offset, stable = partition.log.log_start_offset, partition.last_stable_offset
+        result = FetchResult(asked.partition, ErrorCode.NONE, partition.high_watermark, stable, log_start_offset)
+        result.preferred_read_replica = preferred
         return result
 
     def _failed(self, key: TopicKey, asked: FetchPartition, result: FetchResult) -> FetchResult:

@@ -16,6 +16,7 @@ from cluster.replication.divergence import is_diverging
 from cluster.replication.leadership import Leadership
 from cluster.replication.outcomes import EpochOutcome, OffsetOutcome, ReadOutcome
 from cluster.replication.replica import Replica
+from cluster.replication.roles import PartitionRole
 from cluster.storage import EpochEndOffset, TimestampOffset
 
 READ_COMMITTED = 1
@@ -23,11 +24,11 @@ READ_COMMITTED = 1
 
 
 class ReadableReplica(Replica):
-    """A replica that answers reads while it leads."""
+    """A replica that answers reads while it leads, and to consumers that want it while it follows."""
 
     _leadership: Leadership | None = None
 
-    def check_leader(self, current_leader_epoch: int) -> ErrorCode:
+    def check_leader(self, current_leader_epoch: int, or_follower: bool = False) -> ErrorCode:
         """Return why a request that believes in `current_leader_epoch` (-1: it does not say) is refused, or NONE."""
         if not self.is_online:
             return ErrorCode.KAFKA_STORAGE_ERROR
@@ -36,7 +37,9 @@ class ReadableReplica(Replica):
             error = ErrorCode.FENCED_LEADER_EPOCH if is_old else ErrorCode.UNKNOWN_LEADER_EPOCH
             self._trace_fenced(error, current_leader_epoch)
             return error
-        return ErrorCode.NOT_LEADER_OR_FOLLOWER if self._leadership is None else ErrorCode.NONE
+        if self._leadership is None and not (or_follower and self.role is PartitionRole.FOLLOWER):
+            return ErrorCode.NOT_LEADER_OR_FOLLOWER
+        return ErrorCode.NONE
 
     def _trace_fenced(self, error: ErrorCode, given_epoch: int) -> None:
         if self._host.tracer.enabled:
@@ -52,14 +55,19 @@ class ReadableReplica(Replica):
         current_leader_epoch: int = NO_EPOCH,
         last_fetched_epoch: int = NO_EPOCH,
         at_least_one: bool = False,
+        from_follower: bool = False,
     ) -> ReadOutcome:
         """Read for a consumer: whole batches below the high watermark (or, read_committed, the last stable offset).
 
         Between there and the log end offset a consumer gets nothing and no error; beyond, OFFSET_OUT_OF_RANGE.
+        `from_follower`: a follower may answer as well. Beyond its end it says OFFSET_NOT_AVAILABLE: the leader may be
+        further (KIP-392).
         """
-        error = self.check_leader(current_leader_epoch)
+        error = self.check_leader(current_leader_epoch, from_follower)
         if error is not ErrorCode.NONE:
             return ReadOutcome(error)
+        if self._leadership is None and offset > self.log.log_end_offset:
+            return ReadOutcome(ErrorCode.OFFSET_NOT_AVAILABLE, log_start_offset=self.log.log_start_offset)
         error, diverging = self.check_position(offset, last_fetched_epoch)
         end_offset = self.last_stable_offset if isolation_level == READ_COMMITTED else self.high_watermark
         records = b""

@@ -67,6 +67,8 @@ class FetchResult:
     current_leader: tuple[int, int] | None = None
     aborted: Sequence[tuple[int, int]] | None = None
     """Aborted transactions as producer id and first offset; None for whoever reads uncommitted records."""
+    preferred_read_replica: int = -1
+    """The follower from which the consumer should read on (KIP-392); -1: from whom it asked."""
 
 
 def decode_fetch_request(version: int, body: memoryview) -> FetchRequest:
@@ -148,7 +150,6 @@ _RESULT_4 = Struct(">ihqq")
 _RESULT_5 = Struct(">ihqqq")
 _ABORTED = Struct(">qq")
 _EPOCH_END = Struct(">iqx")
-_NO_PREFERRED_REPLICA = b"\xff\xff\xff\xff"
 
 
 def encode_fetch_response(
@@ -194,7 +195,7 @@ def _encode_result(head: list[bytes], version: int, result: FetchResult) -> None
         if flexible:
             head.append(NO_TAGS)
     if version >= 11:
-        head.append(_NO_PREFERRED_REPLICA)
+        head.append(INT32.pack(result.preferred_read_replica))
 
 
 def _result_tags(result: FetchResult) -> bytes:

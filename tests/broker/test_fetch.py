@@ -201,19 +201,6 @@ def test_a_log_that_diverged_says_where() -> None:
     on_broker(run)
 
 
-def test_sessions_are_declined() -> None:
-    async def run(broker: LoneBroker) -> None:
-        broker.add_topic("orders")
-        append(broker, "orders", b"a")
-        client = broker.client()
-        reply = await client.ask(FETCH, 12, fetch(("orders", 0), session_id=0, session_epoch=0))
-        assert (reply.session_id, values(part_of(reply))) == (0, [b"a"])
-        reply = await client.ask(FETCH, 12, fetch(("orders", 0), session_id=5, session_epoch=1))
-        assert (ErrorCode(reply.error_code.value), parts(reply)) == (ErrorCode.FETCH_SESSION_ID_NOT_FOUND, [])
-
-    on_broker(run)
-
-
 def test_a_client_that_goes_while_it_waits_leaves_nothing_behind() -> None:
     async def run(broker: LoneBroker) -> None:
         broker.add_topic("orders")
