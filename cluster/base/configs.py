@@ -273,6 +273,46 @@ _DEFINITIONS = (
     _int("group.min.session.timeout.ms", 6000, "The shortest session timeout that a member may ask for", at_least=1),
     _int("group.max.session.timeout.ms", 1_800_000, "The longest session timeout of a member", at_least=1),
     _int("group.max.size", INT_MAX, "Members of one group", at_least=1),
+    _int("offsets.retention.minutes", 10_080, "Committed offsets that nobody needs are kept for so long", at_least=1),
+    _long("offsets.retention.check.interval.ms", 600_000, "Between two looks for such offsets", at_least=1),
+    # Consumer groups of the new protocol (KIP-848)
+    ConfigDefinition(
+        "group.consumer.session.timeout.ms",
+        ConfigType.INT,
+        "45000",
+        "A member that sends no heartbeat for so long is fenced",
+        group_name="consumer.session.timeout.ms",
+        at_least=1,
+        at_most=INT_MAX,
+    ),
+    _int("group.consumer.min.session.timeout.ms", 45_000, "The shortest session timeout of one group", at_least=1),
+    _int("group.consumer.max.session.timeout.ms", 60_000, "The longest session timeout of one group", at_least=1),
+    ConfigDefinition(
+        "group.consumer.heartbeat.interval.ms",
+        ConfigType.INT,
+        "5000",
+        "Members are told to send a heartbeat so often",
+        group_name="consumer.heartbeat.interval.ms",
+        at_least=1,
+        at_most=INT_MAX,
+    ),
+    _int("group.consumer.min.heartbeat.interval.ms", 5000, "The shortest heartbeat interval of one group", at_least=1),
+    _int("group.consumer.max.heartbeat.interval.ms", 15_000, "The longest heartbeat interval of one group", None, 1),
+    _int("group.consumer.max.size", INT_MAX, "Members of one group of the new protocol", at_least=1),
+    ConfigDefinition(
+        "group.consumer.assignors",
+        ConfigType.LIST,
+        "uniform,range",
+        "Server-side assignors; the first is taken when no member asks for one",
+        choices=("uniform", "range"),
+    ),
+    ConfigDefinition(
+        "group.consumer.migration.policy",
+        ConfigType.STRING,
+        "bidirectional",
+        "Whether groups may change the protocol while they have members",
+        choices=("bidirectional", "upgrade", "downgrade", "disabled"),
+    ),
     # Listeners
     _int("socket.request.max.bytes", 104_857_600, "The largest request", at_least=1),
     _int(
@@ -322,6 +362,10 @@ _FAST = {
     "replica.fetch.backoff.ms": "100",
     "group.initial.rebalance.delay.ms": "300",
     "group.min.session.timeout.ms": "600",
+    "group.consumer.session.timeout.ms": "4500",
+    "group.consumer.min.session.timeout.ms": "600",
+    "group.consumer.heartbeat.interval.ms": "500",
+    "group.consumer.min.heartbeat.interval.ms": "100",
 }
 
 PROFILES: Mapping[str, Mapping[str, str]] = {"kafka": {}, "fast": _FAST}

@@ -323,6 +323,35 @@ class GroupAssigned(TraceEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class ConsumerAssigned(TraceEvent):
+    """A coordinator told a member of the new protocol what it may use in its epoch; it may own other partitions still,
+    until it reports that it gave them up."""
+
+    group: str
+    member: str
+    epoch: int
+    partitions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerReported(TraceEvent):
+    """A member of the new protocol said what it owns, and its coordinator believed it. Epoch 0: it joins anew."""
+
+    group: str
+    member: str
+    epoch: int
+    partitions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerGone(TraceEvent):
+    """A member left a group of the new protocol, or was fenced: what it commits from now on is refused."""
+
+    group: str
+    member: str
+
+
+@dataclass(frozen=True, slots=True)
 class OffsetCommitAsked(TraceEvent):
     """A coordinator was asked to commit an offset: from now on it may become the group's, acknowledged or not."""
 

@@ -1,6 +1,6 @@
 """The group coordinator of a broker: the groups whose partition of `__consumer_offsets` it leads.
 
-Here: the coordinator put together, and what the handlers of its eleven APIs share. Not here: how shards live
+Here: the coordinator put together, and what the handlers of its thirteen APIs share. Not here: how shards live
 (`cluster.broker.coordinator`), what groups decide (`cluster.groups`).
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from cluster.base.configs import Configs
 from cluster.broker.coordinator import CONSUMER_OFFSETS, CoordinatorHost, CoordinatorRuntime
-from cluster.groups import GroupShard, Settings
+from cluster.groups import GroupShard, Settings, Topics
 from cluster.metadata import MetadataImage
 
 
@@ -17,13 +17,16 @@ class GroupCoordinator(CoordinatorRuntime[GroupShard]):
 
     def __init__(self, host: CoordinatorHost) -> None:
         settings = settings_of(host.configs)
-        super().__init__(host, CONSUMER_OFFSETS, lambda: GroupShard(settings, host.tracer))
+        super().__init__(host, CONSUMER_OFFSETS, lambda: GroupShard(settings, host.tracer, lambda: self._topics))
         self._image: MetadataImage | None = None
+        self._topics = Topics(host.image())
 
     def image_changed(self, image: MetadataImage) -> None:
         """Take new metadata in: what is led here, and which topics are gone with their offsets."""
         before, self._image = self._image, image
-        if before is not None and before.topics is image.topics:
+        is_same = before is not None and before.topics is image.topics
+        self._topics = Topics(image, self._topics.version + (not is_same))
+        if is_same:
             return
         self.reconcile()
         gone = () if before is None else tuple(name for name in before.topics if name not in image.topics)
@@ -39,4 +42,15 @@ def settings_of(configs: Configs) -> Settings:
         session_timeout_ms_max=configs.integer("group.max.session.timeout.ms"),
         members_max=configs.integer("group.max.size"),
         offset_metadata_bytes_max=configs.integer("offset.metadata.max.bytes"),
+        offsets_retention_ms=configs.integer("offsets.retention.minutes") * 60_000,
+        offsets_retention_check_ms=configs.integer("offsets.retention.check.interval.ms"),
+        consumer_session_timeout_ms=configs.integer("group.consumer.session.timeout.ms"),
+        consumer_session_timeout_ms_min=configs.integer("group.consumer.min.session.timeout.ms"),
+        consumer_session_timeout_ms_max=configs.integer("group.consumer.max.session.timeout.ms"),
+        consumer_heartbeat_interval_ms=configs.integer("group.consumer.heartbeat.interval.ms"),
+        consumer_heartbeat_interval_ms_min=configs.integer("group.consumer.min.heartbeat.interval.ms"),
+        consumer_heartbeat_interval_ms_max=configs.integer("group.consumer.max.heartbeat.interval.ms"),
+        consumers_max=configs.integer("group.consumer.max.size"),
+        assignors=tuple(configs.text("group.consumer.assignors").split(",")),
+        migration_policy=configs.text("group.consumer.migration.policy"),
     )

@@ -10,8 +10,6 @@ from cluster.base.errors import KafkaError
 from cluster.broker.context import BrokerContext
 from cluster.wire import Fields, Message
 
-CLASSIC = "classic"
-
 
 def handle(context: BrokerContext, version: int, message: Message) -> Fields:
     """List them by id."""
@@ -27,9 +25,9 @@ def handle(context: BrokerContext, version: int, message: Message) -> Fields:
                 "group_id": group.group_id,
                 "protocol_type": group.protocol_type,
                 "group_state": group.state,
-                "group_type": CLASSIC,
+                "group_type": group.group_type,
             }
             for group in sorted(groups, key=lambda group: group.group_id)
-            if (not states or group.state.lower() in states) and (not types or CLASSIC in types)
+            if (not states or group.state.lower() in states) and (not types or group.group_type in types)
         ]
     }

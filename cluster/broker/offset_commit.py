@@ -5,9 +5,9 @@ fenced cannot acknowledge. A topic that does not exist is UNKNOWN_TOPIC_OR_PARTI
 have ids, UNKNOWN_TOPIC_ID); a note longer than `offset.metadata.max.bytes` is OFFSET_METADATA_TOO_LARGE. The other
 offsets of the request are remembered all the same.
 
-Versions 2 to 4 may ask for a retention. 6 adds the leader epoch, 7 static members. In version 9 the generation may be
-a member epoch of the new protocol (KIP-848).
-Departure: `offsets.retention.minutes` is not enforced; offsets stay until they or their topic are deleted.
+Versions 2 to 4 may ask for a retention. 6 adds the leader epoch, 7 static members. From version 9 on the generation may
+be a member epoch of the new protocol: STALE_MEMBER_EPOCH when it is not the member's present one, GROUP_ID_NOT_FOUND
+when there is no such group (KIP-848).
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from cluster.wire import Fields, Message
 
 NO_RETENTION = -1
 
+MEMBER_EPOCHS_FROM = 9
+
 
 async def handle(context: BrokerContext, version: int, message: Message) -> Fields:
     """Commit what can be committed, and answer for each partition."""
@@ -32,7 +34,7 @@ async def handle(context: BrokerContext, version: int, message: Message) -> Fiel
         message.member_id, getattr(message, "group_instance_id", None), message.generation_id_or_member_epoch
     )
     if commits:
-        errors.update(await _commit(context, message.group_id, identity, commits))
+        errors.update(await _commit(context, version, message.group_id, identity, commits))
     unknown = ErrorCode.UNKNOWN_TOPIC_ID if version >= BY_ID_FROM else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
 
     def error_of(topic: Message, number: int) -> ErrorCode:
@@ -87,6 +89,7 @@ def _retention_ms(message: Message) -> int:
 
 async def _commit(
     context: BrokerContext,
+    version: int,
     group_id: str,
     identity: MemberIdentity,
     commits: dict[TopicPartition, CommitOffset],
@@ -99,7 +102,10 @@ async def _commit(
     epoch = context.groups.epoch_of(group_id)
     try:
         errors: dict[TopicPartition, ErrorCode] = await context.groups.ask(
-            group_id, lambda shard, token, now: shard.commit(token, group_id, identity, commits, now)
+            group_id,
+            lambda shard, token, now: shard.commit(
+                token, group_id, identity, commits, now, speaks_epochs=version >= MEMBER_EPOCHS_FROM
+            ),
         )
     except KafkaError as error:
         return dict.fromkeys(commits, error.code)

@@ -4,7 +4,8 @@ Only what is committed to `__consumer_offsets` is told. A partition without an o
 when there is no such group. Null for the topics means all that have one (version 2).
 
 Version 5 adds leader epochs, 7 `require_stable` (KIP-447; nothing is ever unstable until there are transactions),
-8 several groups at once, 9 the member's epoch, 10 topic ids; an id that is not known is UNKNOWN_TOPIC_ID.
+8 several groups at once, 10 topic ids; an id that is not known is UNKNOWN_TOPIC_ID. From 9 on a member of the new
+protocol says who it is: UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH (KIP-848).
 Departure: a coordinator whose records are held back by a lack of in-sync replicas lets readers wait with writers.
 """
 
@@ -18,7 +19,7 @@ from cluster.base.ids import TopicPartition
 from cluster.base.trace import OffsetFetched
 from cluster.broker.context import BrokerContext
 from cluster.broker.topic_names import BY_ID_FROM, topic_key, topic_name
-from cluster.groups import NO_COMMIT, CommitOffset
+from cluster.groups import NO_COMMIT, CommitOffset, MemberIdentity
 from cluster.wire import Fields, Message
 
 SEVERAL_GROUPS_FROM = 8
@@ -36,7 +37,8 @@ async def handle(context: BrokerContext, version: int, message: Message) -> Fiel
 
 
 async def _answer(context: BrokerContext, version: int, asked: Any) -> Fields:
-    found = await _fetch(context, asked.group_id, _partitions(context, version, asked))
+    identity = MemberIdentity(getattr(asked, "member_id", None) or "", None, getattr(asked, "member_epoch", -1))
+    found = await _fetch(context, asked.group_id, _partitions(context, version, asked), identity)
     if isinstance(found, ErrorCode):
         topics = [_refused_topic(context, version, topic, found) for topic in asked.topics or ()]
         # Version 1 has no place for an error but in each partition; later ones have, and the partitions repeat it.
@@ -57,17 +59,19 @@ def _partitions(context: BrokerContext, version: int, asked: Any) -> list[TopicP
     ]
 
 
-async def _fetch(context: BrokerContext, group_id: str, partitions: Sequence[TopicPartition] | None) -> Found:
+async def _fetch(
+    context: BrokerContext, group_id: str, partitions: Sequence[TopicPartition] | None, identity: MemberIdentity
+) -> Found:
     if not group_id:
         return ErrorCode.INVALID_GROUP_ID
     epoch = context.groups.epoch_of(group_id)
     try:
-        found: Mapping[TopicPartition, CommitOffset] = await context.groups.ask(
-            group_id, lambda shard, token, now: shard.fetch(token, group_id, partitions)
+        found: Found = await context.groups.ask(
+            group_id, lambda shard, token, now: shard.fetch(token, group_id, partitions, identity)
         )
     except KafkaError as error:
         return error.code
-    if context.tracer.enabled:
+    if context.tracer.enabled and not isinstance(found, ErrorCode):
         for key, commit in found.items():
             context.tracer.emit(OffsetFetched(group_id, *key, commit.offset, epoch))
     return found

@@ -15,6 +15,8 @@ from cluster.broker import (
     alter_partition_reassignments,
     alter_replica_log_dirs,
     api_versions,
+    consumer_group_describe,
+    consumer_group_heartbeat,
     create_partitions,
     create_topics,
     delete_groups,
@@ -110,6 +112,8 @@ APIS: tuple[Api, ...] = (
     Api(57, "UpdateFeatures", 0, 2, 0, answer_later(update_features.handle)),
     Api(60, "DescribeCluster", 0, 2, 0, answer_now(describe_cluster.handle)),
     Api(64, "UnregisterBroker", 0, 0, 0, answer_later(unregister_broker.handle)),
+    Api(68, "ConsumerGroupHeartbeat", 0, 1, 0, answer_member(consumer_group_heartbeat.handle)),
+    Api(69, "ConsumerGroupDescribe", 0, 1, 0, answer_later(consumer_group_describe.handle)),
     Api(74, "ListConfigResources", 0, 1, 0, answer_now(list_config_resources.handle)),
     Api(75, "DescribeTopicPartitions", 0, 0, 0, answer_now(describe_topic_partitions.handle)),
 )

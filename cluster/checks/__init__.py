@@ -16,6 +16,7 @@ from cluster.checks.no_duplicates import NoDuplicates
 from cluster.checks.no_lost_acks import NoLostAcks
 from cluster.checks.one_active_controller import OneActiveControllerPerEpoch
 from cluster.checks.one_leader_per_epoch import OneLeaderPerEpoch
+from cluster.checks.one_owner_at_a_time import OneOwnerAtATime
 from cluster.checks.one_owner_per_generation import OneOwnerPerGeneration
 from cluster.checks.oracle import Evidence, Oracle, ReplicaBatch, Violation
 from cluster.checks.per_partition_order import PerPartitionOrder
@@ -43,6 +44,7 @@ ORACLES: Mapping[str, type[Oracle]] = {
         ConsumersBelowHighWatermark,
         ReplicasIdentical,
         OneOwnerPerGeneration,
+        OneOwnerAtATime,
         CommittedOffsetsKept,
     )
 }

@@ -76,6 +76,8 @@ def _alter_resource(image: MetadataImage, configs: Configs, resource: rpc.AlterC
         value = _new_value(table, change, current.get(change.name), defaults)
         if value is not None:
             check_config(table, change.name, value)
+            if kind == GROUP_RESOURCE:
+                _check_bounds(configs, change.name, int(value))
         if value != current.get(change.name):
             records += (config_record(kind, name, change.name, value),)
     return records
@@ -103,6 +105,16 @@ def _resource_configs(
     # Whether a record is committed, and who may lead, must not depend on whom one asks.
     table = {key: value for key, value in DYNAMIC_BROKER_DEFINITIONS.items() if key not in _ELECTION_CONFIGS}
     return table, Configs({**configs.values, **image.broker_configs(None)}), image.broker_configs(int(name))
+
+
+def _check_bounds(configs: Configs, name: str, value: int) -> None:
+    """Raise KafkaError(INVALID_CONFIG) when a group's config leaves what the brokers allow: `group.consumer.min.*`."""
+    kind, _, rest = name.partition(".")
+    for bound, is_broken in (("min", int.__lt__), ("max", int.__gt__)):
+        limit = f"group.{kind}.{bound}.{rest}"
+        if is_broken(value, configs.integer(limit)):
+            most = "greater" if bound == "min" else "less"
+            raise KafkaError(ErrorCode.INVALID_CONFIG, f"{name} must be {most} than or equal to {limit}")
 
 
 def _new_value(

@@ -1,5 +1,18 @@
-"""Groups: the classic consumer group protocol and committed offsets, as decisions over records."""
+"""Groups: the classic and the new consumer group protocol, and committed offsets, as decisions over records."""
 
+from cluster.groups.consumer.assignors import ASSIGNORS
+from cluster.groups.consumer.group import ConsumerGroup, ConsumerMember
+from cluster.groups.consumer.partitions import Partitions, TopicIdPartition, by_topic, named
+from cluster.groups.consumer.record_codec import ConsumerKey, Subject
+from cluster.groups.consumer.requests import (
+    NOT_SAID,
+    DescribedConsumer,
+    DescribedConsumerGroup,
+    HeartbeatReply,
+    HeartbeatRequest,
+)
+from cluster.groups.consumer.states import ConsumerGroupState, MemberState
+from cluster.groups.consumer.turn import Topics
 from cluster.groups.decision import Answer, Decision, Moment, Settings
 from cluster.groups.group import Group, Member
 from cluster.groups.record_codec import GroupKey, OffsetKey, read_group, read_key, read_offset
@@ -20,12 +33,20 @@ from cluster.groups.states import TRANSITIONS, GroupEvent, GroupState, next_stat
 from cluster.groups.subscription import CONSUMER_PROTOCOL, assigned_partitions
 
 __all__ = [
+    "ASSIGNORS",
     "CONSUMER_PROTOCOL",
+    "NOT_SAID",
     "NO_COMMIT",
     "TRANSITIONS",
     "Answer",
     "CommitOffset",
+    "ConsumerGroup",
+    "ConsumerGroupState",
+    "ConsumerKey",
+    "ConsumerMember",
     "Decision",
+    "DescribedConsumer",
+    "DescribedConsumerGroup",
     "DescribedGroup",
     "DescribedMember",
     "Group",
@@ -33,17 +54,26 @@ __all__ = [
     "GroupKey",
     "GroupShard",
     "GroupState",
+    "HeartbeatReply",
+    "HeartbeatRequest",
     "JoinReply",
     "JoinRequest",
     "JoinedMember",
     "Member",
     "MemberIdentity",
+    "MemberState",
     "Moment",
     "OffsetKey",
+    "Partitions",
     "Settings",
+    "Subject",
     "SyncReply",
     "SyncRequest",
+    "TopicIdPartition",
+    "Topics",
     "assigned_partitions",
+    "by_topic",
+    "named",
     "next_state",
     "read_group",
     "read_key",

@@ -13,8 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from cluster.base.trace import TraceEvent
+from cluster.groups.consumer.group import ConsumerGroup
 from cluster.groups.group import Group
 from cluster.groups.states import GroupEvent, next_state
+
+AnyGroup = Group | ConsumerGroup
+"""A group of the classic or of the new protocol; the same id may be the one today and the other tomorrow."""
 
 LogRecord = tuple[bytes, bytes | None]
 """A key and its value, or None for a tombstone."""
@@ -37,6 +42,17 @@ class Settings:
     new_member_timeout_ms: int = 300_000
     members_max: int = 2**31 - 1
     offset_metadata_bytes_max: int = 4096
+    offsets_retention_ms: int = 7 * 24 * 3_600_000
+    offsets_retention_check_ms: int = 600_000
+    consumer_session_timeout_ms: int = 45_000
+    consumer_heartbeat_interval_ms: int = 5_000
+    consumer_session_timeout_ms_min: int = 45_000
+    consumer_session_timeout_ms_max: int = 60_000
+    consumer_heartbeat_interval_ms_min: int = 5_000
+    consumer_heartbeat_interval_ms_max: int = 15_000
+    consumers_max: int = 2**31 - 1
+    assignors: tuple[str, ...] = ("uniform", "range")
+    migration_policy: str = "bidirectional"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +69,14 @@ class Decision:
 
     `groups` are the groups as they will be; None for one that is gone. With `waits_for_commit` the answers leave when
     everything this shard has written so far is committed: they tell nothing that could still be lost. What is true
-    in any case, such as an answer to a heartbeat, does not wait.
+    in any case, such as an answer to a heartbeat, does not wait. `traces` are told when the decision is taken in.
     """
 
     records: Sequence[LogRecord] = ()
     answers: Sequence[Answer] = ()
-    groups: Sequence[tuple[str, Group | None]] = ()
+    groups: Sequence[tuple[str, AnyGroup | None]] = ()
     waits_for_commit: bool = True
+    traces: Sequence[TraceEvent] = ()
 
 
 def reply_now(token: int, reply: Any) -> Decision:

@@ -5,8 +5,9 @@ Here: read-only views of a group.
 
 from __future__ import annotations
 
-from cluster.base.ports import Tracer
-from cluster.base.trace import GroupStateChanged
+from collections.abc import Iterator
+
+from cluster.base.trace import GroupStateChanged, TraceEvent
 from cluster.groups.group import Group, Member
 from cluster.groups.requests import DescribedGroup, DescribedMember
 from cluster.groups.states import GroupState
@@ -35,14 +36,13 @@ def _describe_member(group: Group, member: Member, is_stable: bool) -> Described
     )
 
 
-def trace_change(tracer: Tracer, before: Group | None, after: Group | None) -> None:
+def changes(before: Group | None, after: Group | None) -> Iterator[TraceEvent]:
     """Tell of another state or generation."""
     if after is None:
         if before is not None:
-            tracer.emit(GroupStateChanged(before.group_id, GroupState.DEAD.value, before.generation, (), ""))
+            yield GroupStateChanged(before.group_id, GroupState.DEAD.value, before.generation, (), "")
         return
     was = (GroupState.EMPTY, 0) if before is None else (before.state, before.generation)
-    if was == (after.state, after.generation):
-        return
-    members = tuple(after.members)
-    tracer.emit(GroupStateChanged(after.group_id, after.state.value, after.generation, members, after.leader or ""))
+    if was != (after.state, after.generation):
+        members = tuple(after.members)
+        yield GroupStateChanged(after.group_id, after.state.value, after.generation, members, after.leader or "")

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 
 from cluster.base.errors import ErrorCode
 from cluster.base.ids import TopicPartition
-from cluster.groups.decision import LogRecord, Turn
-from cluster.groups.group import Group
+from cluster.groups.consumer.group import ConsumerGroup
+from cluster.groups.decision import AnyGroup, LogRecord, Turn
 from cluster.groups.membership import find_present_member
 from cluster.groups.record_codec import write_offset, write_offset_key
 from cluster.groups.requests import UNKNOWN_MEMBER, CommitOffset, MemberIdentity
@@ -19,11 +19,13 @@ from cluster.groups.states import GroupState
 from cluster.groups.subscription import CONSUMER_PROTOCOL, subscribed_topics
 
 
-def commit_refusal(group: Group, identity: MemberIdentity) -> ErrorCode:
-    """Return why somebody may not commit for a group, or NONE (Kafka: `ClassicGroup.validateOffsetCommit`).
+def commit_refusal(group: AnyGroup, identity: MemberIdentity, *, speaks_epochs: bool = False) -> ErrorCode:
+    """Return why somebody may not commit for a group, or NONE (Kafka: `Group.validateOffsetCommit`).
 
     Whoever is no member, such as an admin or a consumer that assigns itself, may commit for an empty group only.
     """
+    if isinstance(group, ConsumerGroup):
+        return _consumer_commit_refusal(group, identity, speaks_epochs)
     is_anonymous = identity.generation < 0 and identity.member_id == UNKNOWN_MEMBER and identity.instance_id is None
     if identity.generation < 0 and group.state is GroupState.EMPTY:
         return ErrorCode.NONE
@@ -34,6 +36,33 @@ def commit_refusal(group: Group, identity: MemberIdentity) -> ErrorCode:
         return member
     # It has joined the next generation and not yet learned what it owns there.
     return ErrorCode.REBALANCE_IN_PROGRESS if group.state is GroupState.COMPLETING else ErrorCode.NONE
+
+
+def _consumer_commit_refusal(group: ConsumerGroup, identity: MemberIdentity, speaks_epochs: bool) -> ErrorCode:
+    if identity.generation < 0 and not group.members:
+        return ErrorCode.NONE
+    member = group.members.get(identity.member_id)
+    if member is not None and member.classic is None and not speaks_epochs:
+        return ErrorCode.UNSUPPORTED_VERSION
+    return _epoch_refusal(group, identity)
+
+
+def _epoch_refusal(group: ConsumerGroup, identity: MemberIdentity) -> ErrorCode:
+    """Refuse who is no member, and a member in another epoch than its own: it does not know what it owns."""
+    member = group.members.get(identity.member_id)
+    if member is None:
+        return ErrorCode.UNKNOWN_MEMBER_ID
+    if member.epoch == identity.generation:
+        return ErrorCode.NONE
+    return ErrorCode.STALE_MEMBER_EPOCH if member.classic is None else ErrorCode.ILLEGAL_GENERATION
+
+
+def fetch_refusal(group: AnyGroup | None, identity: MemberIdentity | None) -> ErrorCode:
+    """Return why somebody may not be told offsets, or NONE. Only members of the new protocol say who they are."""
+    if not isinstance(group, ConsumerGroup) or identity is None:
+        return ErrorCode.NONE
+    is_anonymous = identity.member_id == UNKNOWN_MEMBER and identity.generation < 0
+    return ErrorCode.NONE if is_anonymous else _epoch_refusal(group, identity)
 
 
 def take_commit_as_life_sign(turn: Turn, identity: MemberIdentity) -> None:
@@ -59,14 +88,18 @@ def commit_records(
 
 
 def deletion_refusals(
-    group: Group, partitions: Sequence[TopicPartition]
+    group: AnyGroup, partitions: Sequence[TopicPartition]
 ) -> ErrorCode | dict[TopicPartition, ErrorCode]:
     """Return why offsets may not be deleted: of the whole group, or of those partitions whose topics it reads."""
-    if group.state is GroupState.EMPTY:
+    read: frozenset[str] | None
+    if isinstance(group, ConsumerGroup):
+        read = frozenset(group.subscribed_topics())
+    elif group.state is GroupState.EMPTY:
         return dict.fromkeys(partitions, ErrorCode.NONE)
-    if group.protocol_type != CONSUMER_PROTOCOL:
+    elif group.protocol_type != CONSUMER_PROTOCOL:
         return ErrorCode.NON_EMPTY_GROUP
-    read = subscribed_topics(group)
+    else:
+        read = subscribed_topics(group)
     return {
         partition: ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC if read is None or partition.topic in read else ErrorCode.NONE
         for partition in partitions

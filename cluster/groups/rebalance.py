@@ -101,7 +101,7 @@ def _refuse_waiting_syncs(turn: Turn) -> None:
         turn.answer(member.sync_token, SyncReply(ErrorCode.REBALANCE_IN_PROGRESS))
         waited = member.sync_token is not None
         after = member.heard(turn.now_ms) if waited else member
-        members[member.member_id] = replace(after, assignment=b"", sync_token=None, owes_sync=False)
+        members[member.member_id] = replace(after, sync_token=None, owes_sync=False)
     turn.group = turn.group.with_members(members)
 
 
@@ -143,6 +143,7 @@ def _end_empty(turn: Turn) -> None:
 
 
 def _begin_generation(turn: Turn) -> None:
+    """Hand the next generation out. Until it is assigned, the last assignment is what members may still own."""
     turn.become(GroupEvent.GENERATION)
     group = turn.group
     turn.group = group = replace(
@@ -159,5 +160,5 @@ def _begin_generation(turn: Turn) -> None:
         if member.join_token is not None:
             answer_join(turn, member, member.join_token, tells_members=member.member_id == group.leader)
         heard = member.heard(turn.now_ms) if member.join_token is not None else member
-        members[member.member_id] = replace(heard, join_token=None, is_new=False, owes_sync=True, assignment=b"")
+        members[member.member_id] = replace(heard, join_token=None, is_new=False, owes_sync=True)
     turn.group = group.with_members(members)

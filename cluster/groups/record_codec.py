@@ -3,7 +3,7 @@
 Here: keys and values as bytes, both ways, so that Kafka's dump tool reads what Fencepost wrote. A key begins with its
 version, which also says what it is: 0 and 1 an offset, 2 a group. Values are written as Kafka writes them: groups in
 version 3, offsets in version 3, or 1 when they expire on their own; all versions up to 4 are read.
-Keys of other versions belong to other protocols and are skipped.
+Keys of other versions belong to the new protocol (`consumer.record_codec`) or to others, which are skipped.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cluster.base.ids import NO_EPOCH, TopicPartition
+from cluster.groups.consumer.record_codec import ConsumerKey, read_consumer_key
 from cluster.groups.group import Group, Member
 from cluster.groups.requests import NO_TIMESTAMP, CommitOffset
 from cluster.groups.states import GroupState
@@ -52,8 +53,8 @@ def write_group_key(group_id: str) -> bytes:
     return INT16.pack(GROUP_KEY_VERSION) + string(group_id, False)
 
 
-def read_key(data: bytes) -> OffsetKey | GroupKey | None:
-    """Return what a key stands for; None for one that is no business of classic groups. Raises MalformedMessage."""
+def read_key(data: bytes) -> OffsetKey | GroupKey | ConsumerKey | None:
+    """Return what a key stands for; None for one that is no business of this coordinator. Raises MalformedMessage."""
     cursor = Cursor(data)
     version = cursor.number(INT16)
     if version in OFFSET_KEY_VERSIONS:
@@ -61,7 +62,7 @@ def read_key(data: bytes) -> OffsetKey | GroupKey | None:
         return OffsetKey(group_id, TopicPartition(cursor.text(False), cursor.number(INT32)))
     if version == GROUP_KEY_VERSION:
         return GroupKey(cursor.text(False))
-    return None
+    return read_consumer_key(version, cursor)
 
 
 def write_offset(commit: CommitOffset) -> bytes:

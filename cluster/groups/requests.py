@@ -16,6 +16,10 @@ NO_GENERATION = -1
 
 NO_TIMESTAMP = -1
 
+CLASSIC_TYPE = "classic"
+CONSUMER_TYPE = "consumer"
+"""Kafka's names of the kinds of groups (`GroupType`)."""
+
 UNKNOWN_MEMBER = ""
 """The member id of somebody who has none yet."""
 
@@ -134,6 +138,7 @@ class DescribedGroup:
     protocol_type: str
     protocol: str = ""
     members: tuple[DescribedMember, ...] = ()
+    group_type: str = CLASSIC_TYPE
 
 
 CommitReply = Mapping[TopicPartition, ErrorCode]

@@ -10,15 +10,42 @@ Every question returns a decision and changes nothing. `accept` takes a decision
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from heapq import heappop, heappush
 
 from cluster.base.errors import ErrorCode
 from cluster.base.ids import TopicPartition
 from cluster.base.ports import Tracer
-from cluster.groups.decision import Decision, Moment, Settings, Turn, reply_now, reply_when_committed
-from cluster.groups.descriptions import describe, trace_change
+from cluster.groups.consumer.decisions import (
+    decide_classic_heartbeat,
+    decide_heartbeat,
+    decide_join,
+    decide_leave,
+    decide_sync,
+    decide_time_passed,
+    group_changes,
+)
+from cluster.groups.consumer.descriptions import describe_consumers
+from cluster.groups.consumer.group import ConsumerGroup
+from cluster.groups.consumer.loading import renewed
+from cluster.groups.consumer.record_codec import ConsumerKey
+from cluster.groups.consumer.records import ReplayedGroups, difference
+from cluster.groups.consumer.requests import HeartbeatRequest
+from cluster.groups.consumer.settings import settings_for
+from cluster.groups.consumer.turn import ConsumerTurn, Topics
+from cluster.groups.decision import (
+    AnyGroup,
+    Decision,
+    LogRecord,
+    Moment,
+    Settings,
+    Turn,
+    reply_now,
+    reply_when_committed,
+)
+from cluster.groups.descriptions import describe
+from cluster.groups.expiry import expired, is_empty
 from cluster.groups.group import Group
 from cluster.groups.joining import join
 from cluster.groups.leaving import leave, time_passed
@@ -27,6 +54,7 @@ from cluster.groups.offsets import (
     commit_records,
     commit_refusal,
     deletion_refusals,
+    fetch_refusal,
     take_commit_as_life_sign,
 )
 from cluster.groups.record_codec import (
@@ -40,6 +68,7 @@ from cluster.groups.record_codec import (
     write_offset_key,
 )
 from cluster.groups.requests import (
+    CONSUMER_TYPE,
     NO_COMMIT,
     UNKNOWN_MEMBER,
     CommitOffset,
@@ -50,22 +79,26 @@ from cluster.groups.requests import (
     SyncReply,
     SyncRequest,
 )
-from cluster.groups.states import GroupState
+from cluster.groups.subscription import CONSUMER_PROTOCOL
 from cluster.groups.syncing import sync
 
 Offsets = dict[TopicPartition, CommitOffset]
 
 
 class GroupShard:
-    """Groups by id, and their offsets."""
+    """Groups by id, and their offsets. `topics` returns the cluster's topics as this coordinator knows them."""
 
-    def __init__(self, settings: Settings, tracer: Tracer) -> None:
+    def __init__(self, settings: Settings, tracer: Tracer, topics: Callable[[], Topics]) -> None:
         self.settings = settings
         self._tracer = tracer
-        self._groups: dict[str, Group] = {}
+        self._topics = topics
+        self._groups: dict[str, AnyGroup] = {}
         self._offsets: dict[str, Offsets] = {}
+        self._replayed = ReplayedGroups()
         self._due: list[tuple[int, str]] = []
         self._due_of: dict[str, int] = {}
+        self._expiry_ms = 0
+        self._not_looked_at: list[str] = []
 
     # --- state ------------------------------------------------------------------------------------
 
@@ -79,6 +112,8 @@ class GroupShard:
                 self._groups.pop(subject.group_id, None)
             else:
                 self._groups[subject.group_id] = read_group(subject.group_id, value)
+        elif isinstance(subject, ConsumerKey):
+            self._replayed.replay(subject, value)
 
     def _replay_offset(self, key: OffsetKey, value: bytes | None) -> None:
         offsets = self._offsets.setdefault(key.group_id, {})
@@ -91,11 +126,12 @@ class GroupShard:
 
     def loaded(self, now_ms: int) -> None:
         """The whole log was replayed: begin to serve. Members get a full session to find this coordinator."""
+        self._groups |= self._replayed.finish()
         for group_id in self._offsets:
             self._groups.setdefault(group_id, Group(group_id))
-        for group_id, group in self._groups.items():
-            members = {key: member.heard(now_ms) for key, member in group.members.items()}
-            self._put(group_id, group.with_members(members))
+        for group_id, group in tuple(self._groups.items()):
+            self._put(group_id, renewed(group, self._settings_of(group_id), now_ms))
+        self._expiry_ms = now_ms + self.settings.offsets_retention_check_ms
 
     def accept(self, decision: Decision) -> None:
         """Take in a decision whose records are in the log now."""
@@ -103,12 +139,16 @@ class GroupShard:
             subject = read_key(key)
             if isinstance(subject, OffsetKey):
                 self._replay_offset(subject, value)
+        if self._tracer.enabled:
+            for event in decision.traces:
+                self._tracer.emit(event)
         for group_id, group in decision.groups:
             if self._tracer.enabled:
-                trace_change(self._tracer, self._groups.get(group_id), group)
+                for event in group_changes(self._groups.get(group_id), group):
+                    self._tracer.emit(event)
             self._put(group_id, group)
 
-    def _put(self, group_id: str, group: Group | None) -> None:
+    def _put(self, group_id: str, group: AnyGroup | None) -> None:
         if group is None or (group.is_forgettable and group_id not in self._offsets):
             self._groups.pop(group_id, None)
             return
@@ -121,7 +161,9 @@ class GroupShard:
 
     def next_deadline_ms(self) -> int | None:
         """Return when `time_passed` should be asked at the latest."""
-        return self._due[0][0] if self._due else None
+        if not self._groups:
+            return None
+        return min(self._due[0][0], self._expiry_ms) if self._due else self._expiry_ms
 
     def time_passed(self, now: Moment) -> Decision | None:
         """Decide what time does to one group whose deadline has passed; None when there is none left."""
@@ -137,9 +179,31 @@ class GroupShard:
             if deadline_ms is None or deadline_ms > now.monotonic_ms:
                 self._put(group_id, group)
                 continue
+            if isinstance(group, ConsumerGroup):
+                return decide_time_passed(self._consumer_turn(group, now))
             turn = Turn(group, self.settings, now)
             time_passed(turn)
             return self._decision(turn)
+        return self._expire_some(now)
+
+    def _expire_some(self, now: Moment) -> Decision | None:
+        """From time to time look through all groups, one decision a group, for offsets that have expired."""
+        if now.monotonic_ms >= self._expiry_ms:  # what cannot be written now is looked at again then
+            self._expiry_ms = now.monotonic_ms + self.settings.offsets_retention_check_ms
+            self._not_looked_at = list(self._groups)
+        while self._not_looked_at:
+            group_id = self._not_looked_at.pop()
+            group = self._groups.get(group_id)
+            offsets = self._offsets.get(group_id, {})
+            if group is None:
+                continue
+            gone = expired(group, offsets, now.wall_ms, self.settings.offsets_retention_ms)
+            records = list(self._tombstones(group_id, gone))
+            ends = is_empty(group) and len(gone) == len(offsets)
+            if ends:
+                records += self._group_tombstones(group)
+            if records:
+                return Decision(tuple(records), groups=((group_id, None),) if ends else ())
         return None
 
     def retry_at(self, decision: Decision, at_ms: int) -> None:
@@ -156,17 +220,25 @@ class GroupShard:
         if not settings.session_timeout_ms_min <= request.session_timeout_ms <= settings.session_timeout_ms_max:
             return reply_now(token, JoinReply(ErrorCode.INVALID_SESSION_TIMEOUT, member_id))
         group = self._groups.get(group_id)
+        ended: list[LogRecord] = []
+        if isinstance(group, ConsumerGroup):
+            if group.members:
+                return decide_join(self._consumer_turn(group, now), token, request)
+            ended, group = difference(group, None), None  # the next ones to use this name speak the classic protocol
         if group is None and member_id != UNKNOWN_MEMBER:
             return reply_now(token, JoinReply(ErrorCode.UNKNOWN_MEMBER_ID, member_id))
         turn = Turn(group or Group(group_id), settings, now)
         join(turn, token, request)
-        return self._decision(turn)
+        decision = self._decision(turn)
+        return replace(decision, records=(*ended, *decision.records)) if ended else decision
 
     def sync(self, token: int, group_id: str, request: SyncRequest, now: Moment) -> Decision:
         """SyncGroup: answered with a SyncReply, once the leader's assignment is committed."""
         group = self._groups.get(group_id)
         if group is None:
             return reply_now(token, SyncReply(ErrorCode.UNKNOWN_MEMBER_ID))
+        if isinstance(group, ConsumerGroup):
+            return decide_sync(self._consumer_turn(group, now), token, request)
         turn = Turn(group, self.settings, now)
         sync(turn, token, request)
         return self._decision(turn)
@@ -176,6 +248,8 @@ class GroupShard:
         group = self._groups.get(group_id)
         if group is None:
             return reply_now(token, ErrorCode.UNKNOWN_MEMBER_ID)
+        if isinstance(group, ConsumerGroup):
+            return decide_classic_heartbeat(self._consumer_turn(group, now), token, identity)
         turn = Turn(group, self.settings, now)
         heartbeat(turn, token, identity)
         return replace(self._decision(turn), waits_for_commit=False)
@@ -185,9 +259,17 @@ class GroupShard:
         group = self._groups.get(group_id)
         if group is None:
             return reply_now(token, tuple(ErrorCode.UNKNOWN_MEMBER_ID for _ in identities))
+        if isinstance(group, ConsumerGroup):
+            return decide_leave(self._consumer_turn(group, now), token, identities)
         turn = Turn(group, self.settings, now)
         leave(turn, token, identities)
         return self._decision(turn)
+
+    def consumer_heartbeat(self, token: int, group_id: str, request: HeartbeatRequest, now: Moment) -> Decision:
+        """ConsumerGroupHeartbeat: answered with a HeartbeatReply, once what it says is committed."""
+        group = self._groups.get(group_id)
+        own = group if isinstance(group, ConsumerGroup) else ConsumerGroup(group_id)
+        return decide_heartbeat(group, self._consumer_turn(own, now), token, request)
 
     # --- offsets ----------------------------------------------------------------------------------
 
@@ -198,22 +280,42 @@ class GroupShard:
         identity: MemberIdentity,
         commits: Mapping[TopicPartition, CommitOffset],
         now: Moment,
+        *,
+        speaks_epochs: bool = False,
     ) -> Decision:
-        """OffsetCommit: answered with an ErrorCode for each partition, once committed."""
+        """OffsetCommit: answered with an ErrorCode for each partition, once committed.
+
+        `speaks_epochs`: the request is of version 9 or later, and its generation may be a member epoch (KIP-848).
+        """
         group = self._groups.get(group_id)
         if group is None and identity.generation >= 0:
-            return reply_now(token, dict.fromkeys(commits, ErrorCode.ILLEGAL_GENERATION))
-        turn = Turn(group or Group(group_id), self.settings, now)
-        error = commit_refusal(turn.group, identity)
+            error = ErrorCode.GROUP_ID_NOT_FOUND if speaks_epochs else ErrorCode.ILLEGAL_GENERATION
+            return reply_now(token, dict.fromkeys(commits, error))
+        error = commit_refusal(group or Group(group_id), identity, speaks_epochs=speaks_epochs)
         if error is not ErrorCode.NONE:
             return reply_now(token, dict.fromkeys(commits, error))
         records, errors = commit_records(group_id, commits, self.settings.offset_metadata_bytes_max)
+        if isinstance(group, ConsumerGroup):
+            return replace(reply_when_committed(token, errors), records=tuple(records))
+        turn = Turn(group or Group(group_id), self.settings, now)
         take_commit_as_life_sign(turn, identity)
         turn.answer(token, errors)
         return replace(self._decision(turn), records=tuple(records))
 
-    def fetch(self, token: int, group_id: str, partitions: Sequence[TopicPartition] | None) -> Decision:
-        """OffsetFetch: answered with an offset for each partition, or (None) for all that have one."""
+    def fetch(
+        self,
+        token: int,
+        group_id: str,
+        partitions: Sequence[TopicPartition] | None,
+        identity: MemberIdentity | None = None,
+    ) -> Decision:
+        """OffsetFetch: answered with an offset for each partition, or (None) for all that have one.
+
+        A member of the new protocol says who it is; an ErrorCode tells that it is not, or no longer.
+        """
+        error = fetch_refusal(self._groups.get(group_id), identity)
+        if error is not ErrorCode.NONE:
+            return reply_now(token, error)
         offsets = self._offsets.get(group_id, {})
         if partitions is None:
             return reply_when_committed(token, dict(offsets))
@@ -249,25 +351,52 @@ class GroupShard:
     # --- whole groups -----------------------------------------------------------------------------
 
     def describe(self, token: int, group_id: str) -> Decision:
-        """DescribeGroups: answered with a DescribedGroup, or None when there is no such group."""
+        """DescribeGroups: answered with a DescribedGroup, or None when there is no such classic group."""
         group = self._groups.get(group_id)
-        return reply_now(token, None) if group is None else reply_when_committed(token, describe(group))
+        return reply_when_committed(token, describe(group)) if isinstance(group, Group) else reply_now(token, None)
+
+    def describe_consumers(self, token: int, group_id: str) -> Decision:
+        """ConsumerGroupDescribe: answered with a DescribedConsumerGroup, or None when there is no such group.
+
+        Of a classic group the answer is its DescribedGroup, so that the two can be told apart.
+        """
+        group = self._groups.get(group_id)
+        if not isinstance(group, ConsumerGroup):
+            return self.describe(token, group_id)
+        return reply_when_committed(token, describe_consumers(group, self._settings_of(group_id)))
 
     def listed(self) -> list[DescribedGroup]:
         """ListGroups: every group, without its members, by id."""
-        return [replace(describe(group), members=()) for _, group in sorted(self._groups.items())]
+        return [
+            replace(describe(group), members=())
+            if isinstance(group, Group)
+            else DescribedGroup(group_id, group.state.value, CONSUMER_PROTOCOL, group_type=CONSUMER_TYPE)
+            for group_id, group in sorted(self._groups.items())
+        ]
 
     def delete(self, token: int, group_id: str) -> Decision:
         """DeleteGroups: answered with an ErrorCode; only an empty group can be deleted, with all its offsets."""
         group = self._groups.get(group_id)
         if group is None:
             return reply_now(token, ErrorCode.GROUP_ID_NOT_FOUND)
-        if group.state is not GroupState.EMPTY:
+        if not is_empty(group):
             return reply_now(token, ErrorCode.NON_EMPTY_GROUP)
-        records = (*self._tombstones(group_id, self._offsets.get(group_id, {})), (write_group_key(group_id), None))
+        offsets = self._tombstones(group_id, self._offsets.get(group_id, {}))
+        records = (*offsets, *self._group_tombstones(group))
         return replace(reply_when_committed(token, ErrorCode.NONE), records=records, groups=((group_id, None),))
 
     # --- inside -----------------------------------------------------------------------------------
+
+    def _consumer_turn(self, group: ConsumerGroup, now: Moment) -> ConsumerTurn:
+        return ConsumerTurn(group, self._topics(), self._settings_of(group.group_id), now)
+
+    def _settings_of(self, group_id: str) -> Settings:
+        return settings_for(self.settings, self._topics().image.group_configs(group_id))
+
+    def _group_tombstones(self, group: AnyGroup) -> list[LogRecord]:
+        if isinstance(group, ConsumerGroup):
+            return difference(group, None)
+        return [(write_group_key(group.group_id), None)]
 
     def _decision(self, turn: Turn) -> Decision:
         group = turn.group

@@ -20,7 +20,18 @@ from cluster.wire.messages import (
     load_schemas,
     version_range,
 )
-from cluster.wire.primitives import INT16, INT32, INT64, Cursor, MalformedMessage, string, topic_id_of
+from cluster.wire.primitives import (
+    INT16,
+    INT32,
+    INT64,
+    Cursor,
+    MalformedMessage,
+    length,
+    string,
+    tagged,
+    topic_id_of,
+    unsigned_varint,
+)
 from cluster.wire.produce import (
     NodeEndpoint,
     ProduceRequest,
@@ -61,9 +72,12 @@ __all__ = [
     "encode_response",
     "frame_response",
     "is_flexible",
+    "length",
     "load_schemas",
     "read_request_header",
     "string",
+    "tagged",
     "topic_id_of",
+    "unsigned_varint",
     "version_range",
 ]

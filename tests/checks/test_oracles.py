@@ -10,6 +10,9 @@ import pytest
 from cluster.base.ids import TopicPartition
 from cluster.base.trace import (
     BatchAppended,
+    ConsumerAssigned,
+    ConsumerGone,
+    ConsumerReported,
     ControllerActivated,
     GroupAssigned,
     GroupStateChanged,
@@ -94,6 +97,10 @@ def committed(epoch: int, offset: int) -> list[tuple[str, TraceEvent]]:
     ]
 
 
+def told(member: str, epoch: int, *partitions: str) -> tuple[str, TraceEvent]:
+    return "b1", ConsumerAssigned("g", member, epoch, partitions)
+
+
 def fetched(epoch: int, offset: int) -> tuple[str, TraceEvent]:
     return "b1", OffsetFetched("g", "orders", 0, offset, epoch)
 
@@ -126,6 +133,16 @@ ACCEPTED = {
         group_is("Dead"),
         owns("m3", 1, "orders-0"),
     ],
+    "one-owner-at-a-time": [
+        told("m1", 1, "orders-0", "orders-1"),
+        told("m1", 1, "orders-0"),
+        ("b1", ConsumerReported("g", "m1", 1, ("orders-0",))),
+        told("m2", 2, "orders-1"),
+        ("b1", ConsumerGone("g", "m1")),
+        told("m2", 3, "orders-0", "orders-1"),
+        group_is("Dead"),
+        told("m3", 1, "orders-0"),
+    ],
     "committed-offsets-kept": [
         fetched(1, -1),
         *committed(1, 5),
@@ -156,6 +173,12 @@ BROKEN = {
         read("a", 1, final=False),
     ],
     "one-owner-per-generation": [owns("m1", 1, "orders-0", "orders-1"), owns("m2", 1, "orders-1")],
+    # It was told to give orders-1 up, and has not said that it did.
+    "one-owner-at-a-time": [
+        told("m1", 1, "orders-0", "orders-1"),
+        told("m1", 1, "orders-0"),
+        told("m2", 2, "orders-1"),
+    ],
     "committed-offsets-kept": [
         *committed(1, 5),
         *committed(1, 7),

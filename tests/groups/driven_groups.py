@@ -6,7 +6,8 @@ Records are in the log at once, and committed when the test says so; time passes
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from copy import copy
+from typing import Any, Self
 
 from cluster.base.errors import ErrorCode
 from cluster.base.ids import TopicPartition
@@ -23,7 +24,9 @@ from cluster.groups import (
     Settings,
     SyncReply,
     SyncRequest,
+    Topics,
 )
+from cluster.metadata import MetadataImage
 
 GROUP = "g"
 SESSION_MS = 10_000
@@ -39,7 +42,8 @@ class DrivenGroups:
 
     def __init__(self, **settings: int) -> None:
         self.settings = Settings(**settings)
-        self.shard = GroupShard(self.settings, SilentTracer())
+        self.topics = Topics(MetadataImage.empty("cluster"))
+        self.shard = GroupShard(self.settings, SilentTracer(), lambda: self.topics)
         self.now_ms = START_MS
         self.log: list[tuple[bytes, bytes | None]] = []
         self.log_is_full = False
@@ -80,11 +84,11 @@ class DrivenGroups:
                     self.shard.retry_at(decision, self.now_ms + 500)
         self.now_ms = end_ms
 
-    def moved(self) -> DrivenGroups:
+    def moved(self) -> Self:
         """Another coordinator, with this one's log."""
-        successor = DrivenGroups()
-        successor.settings, successor.now_ms, successor.log = self.settings, self.now_ms, list(self.log)
-        successor.shard = GroupShard(self.settings, SilentTracer())
+        successor = copy(self)
+        successor.log, successor.replies = list(self.log), {}
+        successor.shard = GroupShard(self.settings, SilentTracer(), lambda: successor.topics)
         for key, value in self.log:
             successor.shard.replay(key, value)
         successor.shard.loaded(self.now_ms)
@@ -133,8 +137,11 @@ class DrivenGroups:
         """Commit one offset of `partition` (orders-0)."""
         partition = more.pop("partition", ORDERS)
         identity = MemberIdentity(member_id, more.pop("instance_id", None), generation)
+        speaks_epochs = more.pop("speaks_epochs", False)
         commits = {partition: CommitOffset(offset, commit_timestamp_ms=self.now.wall_ms, **more)}
-        token = self.ask(lambda token: self.shard.commit(token, GROUP, identity, commits, self.now))
+        token = self.ask(
+            lambda token: self.shard.commit(token, GROUP, identity, commits, self.now, speaks_epochs=speaks_epochs)
+        )
         reply = self.replies[token]
         if isinstance(reply, ErrorCode):
             return reply
@@ -144,6 +151,26 @@ class DrivenGroups:
     def committed(self, group_id: str = GROUP) -> dict[TopicPartition, int]:
         token = self.ask(lambda token: self.shard.fetch(token, group_id, None))
         return {key: commit.offset for key, commit in self.replies[token].items()}
+
+    def fetched(self, member_id: str = "", epoch: int = -1) -> int | ErrorCode:
+        """Fetch the offset of orders-0 as a member of the new protocol."""
+        identity = MemberIdentity(member_id, None, epoch)
+        token = self.ask(lambda token: self.shard.fetch(token, GROUP, [ORDERS], identity))
+        reply = self.replies[token]
+        if isinstance(reply, ErrorCode):
+            return reply
+        offset: int = reply[ORDERS].offset
+        return offset
+
+    def deleted(self) -> ErrorCode:
+        token = self.ask(lambda token: self.shard.delete(token, GROUP))
+        error: ErrorCode = self.replies[token]
+        return error
+
+    def deleted_offsets(self, *names: str) -> list[ErrorCode]:
+        partitions = [TopicPartition.parse(name) for name in names]
+        token = self.ask(lambda token: self.shard.delete_offsets(token, GROUP, partitions))
+        return [self.replies[token][partition] for partition in partitions]
 
     def described(self) -> DescribedGroup | None:
         token = self.ask(lambda token: self.shard.describe(token, GROUP))
