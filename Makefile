@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench explore format proto clean
+.PHONY: demo test check bench explore lessons format proto clean
 
 demo: $(READY) ## The main job: kill a leader under load, in the simulation and on real processes
 	$(BIN)/fencepost run scenarios/leader-crash-acks-all.yaml --on sim --seed 1 --all-variants
@@ -26,6 +26,9 @@ bench: $(READY)
 
 explore: $(READY)
 	$(BIN)/fencepost explore scenarios/leader-crash-acks-all.yaml --seeds 1000
+
+lessons: $(READY) ## Every lesson and variant on fifty seeds
+	LESSON_SEEDS=50 $(BIN)/python -m pytest tests/scenario/test_lessons.py
 
 format: $(READY)
 	$(BIN)/ruff format .

@@ -27,6 +27,7 @@ _COMMANDS = (
     "heal",
     "faults",
     "run",
+    "learn",
     "explore",
     "validate",
     "schema",

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import json
 import shlex
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from cluster.cli.kept_runs import KeptRuns
+
 if TYPE_CHECKING:
-    from cluster.scenario import Plan, Run, RunFolder
+    from cluster.scenario import Plan
 
 USAGE = 2
 
@@ -48,7 +49,7 @@ def run(
 
     if no_report and report is not None:
         raise typer.BadParameter("--report and --no-report exclude each other.")
-    _prepare(on)
+    prepare(on)
     overrides = tuple(override or ())
     try:
         document = load(file)
@@ -56,12 +57,13 @@ def run(
             plans: Sequence[Plan] = make_all_plans(document, overrides)
         else:
             plans = (make_plan(document, variant, overrides),)
-        kept = _Kept.of(report, plans, seed) if not no_report else None
+        chosen = plans[0].scenario.seed if seed is None else seed
+        kept = None if no_report else KeptRuns.of(report, plans[0], chosen, has_variants=len(plans) > 1)
         code = 0
         try:
             for plan in plans:
                 chosen = plan.scenario.seed if seed is None else seed
-                replay = _replay(file, on, chosen, plan.variant, overrides)
+                replay = replay_command(file, on, chosen, plan.variant, overrides)
                 try:
                     done = run_in(on, plan, chosen, replay)
                 except SimulationError:
@@ -70,7 +72,7 @@ def run(
                 print(json.dumps(done.result.to_json()) if as_json else terminal_text(done.result), flush=True)
                 if kept is not None:
                     kept.add(plan, done)
-                code = _worse(code, EXIT_CODES[done.result.verdict])
+                code = worse(code, EXIT_CODES[done.result.verdict])
         finally:
             if kept is not None:
                 kept.finish()  # of what has run, though a later variant was interrupted or crashed
@@ -104,7 +106,8 @@ def quiet_clients() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
-def _prepare(on: str) -> None:
+def prepare(on: str) -> None:
+    """Do what must come before a run; for the simulation this may begin the process anew."""
     quiet_clients()
     if on == "sim":
         from cluster.runtime.sim import ensure_reproducible
@@ -112,7 +115,8 @@ def _prepare(on: str) -> None:
         ensure_reproducible()
 
 
-def _replay(file: Path, on: str, seed: int, variant: str | None, overrides: Sequence[str]) -> str:
+def replay_command(file: Path, on: str, seed: int, variant: str | None, overrides: Sequence[str]) -> str:
+    """Return what to type for the same run again."""
     words = ["fencepost", "run", str(file), "--on", on, "--seed", str(seed)]
     words += [] if variant is None else ["--variant", variant]
     for override in overrides:
@@ -120,48 +124,6 @@ def _replay(file: Path, on: str, seed: int, variant: str | None, overrides: Sequ
     return shlex.join(words)
 
 
-class _Kept:
-    """The folder of this command's runs. One that nobody asked for may fail to be written: that is said, no more."""
-
-    def __init__(self, folder: RunFolder, *, is_asked_for: bool) -> None:
-        self._folder = folder
-        self._is_asked_for = is_asked_for
-        self._is_broken = False
-
-    @classmethod
-    def of(cls, directory: Path | None, plans: Sequence[Plan], seed: int | None) -> _Kept:
-        """Choose the folder: the one that was asked for, or a new one under runs/."""
-        from cluster.scenario import RunFolder
-
-        scenario = plans[0].scenario
-        stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{scenario.seed if seed is None else seed}"
-        place = directory or Path("runs", scenario.name, stamp)
-        return cls(RunFolder(place, has_variants=len(plans) > 1), is_asked_for=directory is not None)
-
-    def add(self, plan: Plan, done: Run) -> None:
-        """Keep one run."""
-        self._try(lambda: self._folder.add(plan, done))
-
-    def finish(self) -> None:
-        """Write the report, and say where."""
-        self._try(self._folder.finish)
-        if not self._is_broken and self._folder.report.exists():
-            typer.echo(f"report: {self._folder.report}", err=True)
-
-    def _try(self, write: Callable[[], None]) -> None:
-        if self._is_broken:
-            return
-        try:
-            write()
-        except OSError as error:
-            if self._is_asked_for:
-                raise
-            self._is_broken = True
-            typer.echo(
-                f"The run is not kept: {error.strerror}: {error.filename}. Choose a place with --report.", err=True
-            )
-
-
-def _worse(one: int, other: int) -> int:
+def worse(one: int, other: int) -> int:
     """A verdict that differs outweighs an inconclusive one, which outweighs none."""
     return max(one, other, key=lambda code: {0: 0, 3: 1, 1: 2}[code])

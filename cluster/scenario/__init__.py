@@ -11,13 +11,14 @@ from cluster.scenario.plan import Plan
 from cluster.scenario.planner import make_all_plans, make_plan
 from cluster.scenario.run_folder import RunFolder
 from cluster.scenario.runner import Run, run_plan
-from cluster.scenario.schema import Scenario, check_schema, json_schema
+from cluster.scenario.schema import Lesson, Scenario, check_schema, json_schema
 from cluster.scenario.worlds import World, run_in, run_in_simulation, run_on_processes
 
 __all__ = [
     "Broken",
     "Document",
     "Lab",
+    "Lesson",
     "Plan",
     "Run",
     "RunFolder",

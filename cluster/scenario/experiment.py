@@ -36,7 +36,7 @@ from cluster.base.trace import (
 from cluster.lab import LAB, Target
 from cluster.lab.fault_table import FaultOrder, FaultTable
 from cluster.lab.quantities import US_PER_SECOND, parse_duration_us
-from cluster.lab.selectors import Selector, resolve
+from cluster.lab.selectors import Name, Selector, parts_of, resolve
 from cluster.scenario.check_planner import plan_check
 from cluster.scenario.errors import ScenarioError
 from cluster.scenario.observation import TIMED_OUT, Observer
@@ -264,7 +264,8 @@ class Lab:
             rest = tuple(name for name in everyone if name not in placed) if rest_too else ()
             for side, selectors in action.sides.items():
                 members: list[str] = list(named.get(side, ()))
-                for selector in selectors:
+                # Each selector is resolved once: one() would draw somebody else the second time.
+                for selector in [one for one in selectors if _names_rest(one) == rest_too]:
                     members += resolve(selector, self._observer.view, rng=rng, bindings=self.bindings, rest=rest)
                 named[side] = tuple(dict.fromkeys(members))
         placed_names = tuple(dict.fromkeys(name for side in named.values() for name in side))
@@ -314,6 +315,10 @@ class Lab:
             await call()
 
         self._waiting.append(asyncio.create_task(wait()))
+
+
+def _names_rest(selector: Selector) -> bool:
+    return any(isinstance(part, Name) and part.text == "rest" for part in parts_of(selector))
 
 
 def _text(error: Exception) -> str:

@@ -52,7 +52,7 @@ class Played:
         ]
 
 
-def play(steps: str, script: Script, *, heal: bool = False) -> Played:
+def play(steps: str, script: Script, *, heal: bool = False, seed: int = 1) -> Played:
     """Run steps in virtual time against a target whose events the script makes up."""
 
     async def main(simulation: Simulation) -> Played:
@@ -69,7 +69,7 @@ def play(steps: str, script: Script, *, heal: bool = False) -> Played:
         words = Vocabulary(plan.cluster.node_names, ("p1",), {"orders": 1})
         planner = StepPlanner(words, [step.id for step in plan.steps], bindings)
         lab = Lab(
-            target, observer, faults, planner, lambda _check: None, bindings=bindings, seed=1, duration_us=60_000_000
+            target, observer, faults, planner, lambda _check: None, bindings=bindings, seed=seed, duration_us=60_000_000
         )
         playing = asyncio.create_task(Schedule(plan.steps, seed=1).play(lab))
         await script(target, simulation)
@@ -188,6 +188,17 @@ def test_a_partition_cuts_what_shares_no_side_and_remembers_its_sides() -> None:
     assert played.bindings["side.cut"] == ("b1", "p1")
     assert played.bindings["side.main"] == ("c1", "b2", "b3")
     assert played.ended() == [("split", 3000, "healed")]
+
+
+def test_a_side_is_drawn_once() -> None:
+    for seed in range(8):
+        played = play(
+            "  - {id: split, at: 1s, partition: {cut: [one(brokers)], main: [rest]}, as: side}\n",
+            lambda _, simulation: pass_seconds(simulation, 2),
+            seed=seed,
+        )
+        assert len(played.bindings["side.cut"]) == 1, "drawn again for the rest, it would be on both sides: a bridge"
+        assert not set(played.bindings["side.cut"]) & set(played.bindings["side.main"])
 
 
 def test_overlapping_sides_make_a_bridge() -> None:
