@@ -13,6 +13,7 @@ from enum import Enum
 from math import isnan
 
 from cluster.base.errors import ErrorCode, KafkaError
+from cluster.base.kafka_releases import RELEASES
 
 LONG_MAX = 2**63 - 1
 INT_MAX = 2**31 - 1
@@ -336,6 +337,13 @@ _DEFINITIONS = (
         "",
         "Who chooses the replica that a consumer reads from; empty: always the leader",
         choices=("", *(package + name for name in _REPLICA_SELECTORS for package in ("", _REPLICA_PACKAGE))),
+    ),
+    ConfigDefinition(
+        "fencepost.as.version",
+        ConfigType.STRING,
+        "",
+        "The release of Kafka whose API versions are advertised and served; empty: all that there are",
+        choices=("", *RELEASES),
     ),
     _int("fetch.max.bytes", 57_671_680, "The most bytes in a fetch response to a client", at_least=1024),
 )

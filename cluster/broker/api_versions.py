@@ -1,9 +1,10 @@
 """ApiVersions (API 18), versions 0 to 4: which APIs this broker serves, in which versions.
 
-The list is made from the registry. From version 3 on the client gives its name and version, which must be made of
-letters, digits, dots and dashes (KIP-511), else INVALID_REQUEST. The response's header never has tagged fields.
-An unknown version is answered in version 0 (see `router`). Features (KIP-584): those that may be at level 0 are told
-from version 4 on only, which older Java clients could not read; a feature at level 0 is not finalized.
+The list is made from the registry, and is shorter when the broker passes for an older release. From version 3 on the
+client gives its name and version, which must be made of letters, digits, dots and dashes (KIP-511), else
+INVALID_REQUEST. The response's header never has tagged fields. An unknown version is answered in version 0 (see
+`router`). Features (KIP-584): those that may be at level 0 are told from version 4 on only, which older Java clients
+could not read; a feature at level 0 is not finalized.
 
 Produce is listed from version 0 on, as Kafka 4 does (KAFKA-18659), though older requests than the registry's are
 refused: older librdkafka (its issue 4956) writes gzip, snappy and lz4 uncompressed to a broker that does not say so.
@@ -16,6 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from cluster.base.errors import ErrorCode
+from cluster.base.kafka_releases import has_features
 from cluster.broker.context import BrokerContext
 from cluster.broker.request import Handler
 from cluster.metadata import FEATURES, feature_level
@@ -38,18 +40,21 @@ class Listed(Protocol):
     def newest(self) -> int: ...
 
 
-def handler_of(apis: Callable[[], Sequence[Listed]]) -> Handler:
-    """Return the handler that lists these APIs; they are asked for late, as this API is one of them."""
+def handler_of(apis: Callable[[str], Sequence[Listed]]) -> Handler:
+    """Return the handler that lists the APIs of a release; they are asked for late, as this API is one of them."""
 
     def handle(context: BrokerContext, version: int, message: Message) -> Fields:
         if version >= 3 and not (
             _SOFTWARE.fullmatch(message.client_software_name) and _SOFTWARE.fullmatch(message.client_software_version)
         ):
             return {"error_code": ErrorCode.INVALID_REQUEST}
+        api_keys = [_range(api.key, _listed_from(api), api.newest) for api in apis(context.as_release)]
+        if context.as_release and not has_features(context.as_release):
+            return {"api_keys": api_keys}
         image = context.image()
         levels = {name: feature_level(image, context.configs, name) for name in sorted(FEATURES)}
         return {
-            "api_keys": [_range(api.key, _listed_from(api), api.newest) for api in apis()],
+            "api_keys": api_keys,
             "supported_features": [
                 {"name": name, "min_version": feature.oldest, "max_version": feature.newest}
                 for name, feature in sorted(FEATURES.items())

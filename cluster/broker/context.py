@@ -73,6 +73,7 @@ class BrokerContext:
     broker_epoch: Callable[[], int]
     flush: Callable[[Partition], Awaitable[None]]
     request_faults: RequestFaults | None = None
+    as_release: str = field(init=False)
     deadlines: Deadlines = field(init=False)
     fetch_sessions: FetchSessions = field(init=False)
     groups: GroupCoordinator = field(init=False)
@@ -84,6 +85,7 @@ class BrokerContext:
     _tasks: dict[asyncio.Task[None], None] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
+        self.as_release = self.configs.text("fencepost.as.version")
         self.deadlines = Deadlines(self.world.clock)
         self.fetch_sessions = FetchSessions(self.configs, self.world.rng)
         self.groups = GroupCoordinator(self)

@@ -7,8 +7,10 @@ This is data. ApiVersions answers from it, the router looks handlers up in it, t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 
+from cluster.base.kafka_releases import newest_version
 from cluster.broker import (
     alter_client_quotas,
     alter_configs,
@@ -71,8 +73,8 @@ class Api:
     serve: Serve
 
 
-def _all_apis() -> tuple[Api, ...]:
-    return APIS
+def _listed(release: str) -> tuple[Api, ...]:
+    return tuple(served_apis(release).values())
 
 
 APIS: tuple[Api, ...] = (
@@ -89,7 +91,7 @@ APIS: tuple[Api, ...] = (
     Api(14, "SyncGroup", 0, 5, 4, answer_later(sync_group.handle)),
     Api(15, "DescribeGroups", 0, 6, 5, answer_later(describe_groups.handle)),
     Api(16, "ListGroups", 0, 5, 3, answer_now(list_groups.handle)),
-    Api(18, "ApiVersions", 0, 4, 3, answer_now(api_versions.handler_of(_all_apis))),
+    Api(18, "ApiVersions", 0, 4, 3, answer_now(api_versions.handler_of(_listed))),
     Api(19, "CreateTopics", 2, 7, 5, answer_later(create_topics.handle)),
     Api(20, "DeleteTopics", 1, 6, 4, answer_later(delete_topics.handle)),
     Api(21, "DeleteRecords", 0, 2, 2, answer_later(delete_records.handle)),
@@ -119,6 +121,22 @@ APIS: tuple[Api, ...] = (
 )
 
 API_BY_KEY: Mapping[int, Api] = {api.key: api for api in APIS}
+
+
+@cache
+def served_apis(release: str) -> Mapping[int, Api]:
+    """Return the APIs by key, in the versions that a release of Kafka has; all there are when it is empty.
+
+    What the release has and we have not is left out, at both ends.
+    """
+    if not release:
+        return API_BY_KEY
+    served: dict[int, Api] = {}
+    for api in APIS:
+        newest = newest_version(api.key, release)
+        if newest is not None and newest >= api.oldest:
+            served[api.key] = replace(api, newest=min(api.newest, newest))
+    return served
 
 
 def api_table() -> str:

@@ -16,7 +16,7 @@ from cluster.base.request_faults import RequestVerdict
 from cluster.broker.api_versions import unsupported_version_response
 from cluster.broker.context import BrokerContext
 from cluster.broker.interference import AfflictedSlot
-from cluster.broker.registry import API_BY_KEY
+from cluster.broker.registry import API_BY_KEY, served_apis
 from cluster.broker.request import Connection, Request, Slot
 from cluster.wire import API_VERSIONS_KEY, MalformedMessage, body_of, encode_refusal, read_request_header
 
@@ -40,7 +40,8 @@ def serve_frame(
     A `verdict` says what a fault makes of it.
     """
     header = read_request_header(frame)
-    api = API_BY_KEY.get(header.api_key)
+    apis = API_BY_KEY if not context.as_release else served_apis(context.as_release)
+    api = apis.get(header.api_key)
     if api is None:
         raise MalformedMessage(f"{header.client_id} asked for API {header.api_key}, which is not served")
     if not api.oldest <= header.version <= api.newest:

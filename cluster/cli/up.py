@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cluster.base.kafka_releases import RELEASES
 from cluster.cli import early
 from cluster.cli.options import DEFAULT, JsonOption, NameOption, properties
 from cluster.cli.show import say, show_json
@@ -45,6 +46,10 @@ def up(
         list[str] | None, typer.Option("--topic", help="name:partitions:replication-factor; repeatable.")
     ] = None,
     config: Annotated[list[str] | None, typer.Option("--config", help="A broker config, name=value.")] = None,
+    rack: Annotated[list[str] | None, typer.Option("--rack", help="The brokers' racks in turn; repeatable.")] = None,
+    as_version: Annotated[
+        str, typer.Option("--as-version", help="Pass for an older release of Kafka, such as 2.8: its API versions.")
+    ] = "",
     trace: Annotated[bool, typer.Option("--trace", help="Each node writes what it does to trace.jsonl.")] = False,
     detach: Annotated[bool, typer.Option("-d", "--detach", help="Return when the cluster is ready.")] = False,
     as_json: JsonOption = False,
@@ -57,6 +62,8 @@ def up(
         profile=profile,
         topics=topic or [],
         configs=config or [],
+        racks=rack or [],
+        as_version=as_version,
     )
     if detach and not early.is_detached():
         early.detach()  # now, because `-d` was written together with others, as in -dn3
@@ -73,17 +80,34 @@ def up(
 
 
 def _spec(
-    *, brokers: int, controllers: int | None, combined: bool, profile: str, topics: list[str], configs: list[str]
+    *,
+    brokers: int,
+    controllers: int | None,
+    combined: bool,
+    profile: str,
+    topics: list[str],
+    configs: list[str],
+    racks: list[str],
+    as_version: str,
 ) -> ClusterSpec:
     if profile not in ("kafka", "fast"):
         raise LabError(f"{profile!r} is not a profile.", "Choose --profile kafka or --profile fast.", USAGE)
+    if as_version and as_version not in RELEASES:
+        remedy = f"Choose one of {', '.join(RELEASES)}, or leave --as-version out."
+        raise LabError(f"{as_version!r} is no release of Kafka that is known here.", remedy, USAGE)
     quorum = controllers if controllers is not None else min(3, brokers) if combined else 3
     # Kafka's own default is one replica, which would leave nothing to see when a broker goes.
     replicated = {"default.replication.factor": str(min(_REPLICATION_FACTOR, max(1, brokers)))}
+    older = {"fencepost.as.version": as_version} if as_version else {}
+    numbered = numbered_cluster(brokers, quorum, combined=combined)
     spec = replace(
-        numbered_cluster(brokers, quorum, combined=combined),
+        numbered,
+        brokers=tuple(
+            replace(broker, rack=racks[number % len(racks)] if racks else "")
+            for number, broker in enumerate(numbered.brokers)
+        ),
         profile=profile,
-        properties={**replicated, **properties(configs, "--config")},
+        properties={**replicated, **older, **properties(configs, "--config")},
         topics=tuple(TopicSpec.parse(text) for text in topics),
     )
     spec.check()
