@@ -24,8 +24,9 @@ check: $(READY)
 bench: $(READY)
 	$(BIN)/python -m tests.bench
 
-explore: $(READY)
-	$(BIN)/fencepost explore scenarios/leader-crash-acks-all.yaml --seeds 1000
+SEEDS ?= 10000
+explore: $(READY) ## Random faults, from where the last `make explore` stopped
+	$(BIN)/fencepost explore scenarios/leader-crash-acks-all.yaml --continue --seeds $(SEEDS)
 
 lessons: $(READY) ## Every lesson and variant on fifty seeds
 	LESSON_SEEDS=50 $(BIN)/python -m pytest tests/scenario/test_lessons.py

@@ -29,6 +29,7 @@ _COMMANDS = (
     "run",
     "learn",
     "explore",
+    "replay",
     "validate",
     "schema",
     "new",

@@ -1,5 +1,6 @@
 """`fencepost explore`: many seeds, each with a fault schedule of its own, on all cores of this machine.
 
+A failure is shrunk to a small scenario file, which `fencepost replay` runs again.
 Exit codes: 0 all held, 1 something broke, 2 a bad scenario, 3 a run was inconclusive.
 """
 
@@ -11,9 +12,7 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass
-from multiprocessing import get_context
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,22 +21,11 @@ import typer
 from cluster.cli.run import complain, load, quiet_clients
 
 if TYPE_CHECKING:
-    from cluster.scenario import Document
+    from cluster.scenario import Document, Failure, Trial
+    from cluster.scenario.trial_pool import TrialPool
 
-SEEDS_PER_WORKER = 50
-"""A worker is replaced after so many runs, so that what a library leaks does not add up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Explored:
-    """What one seed gave. `text` is the report for people, empty when all held."""
-
-    seed: int
-    verdict: str
-    text: str
-    virtual_s: float
-    wall_s: float
-    trace_hash: str | None
+SHRINKING_TRIES_MAX = 300
+FOUND = Path("runs", "found")
 
 
 def register(app: typer.Typer) -> None:
@@ -49,7 +37,14 @@ def explore(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A scenario: its cluster and its clients are used.")],
     *,
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds to try.")] = 100,
-    first: Annotated[int, typer.Option(help="The first of them.")] = 1,
+    first: Annotated[int | None, typer.Option(min=0, help="The first of them; 1 when absent.")] = None,
+    go_on: Annotated[
+        bool, typer.Option("--continue", help="Begin with the first seed that was not tried before.")
+    ] = False,
+    keep_going: Annotated[bool, typer.Option("--keep-going", help="Do not stop at the first failure.")] = False,
+    shrinking: Annotated[
+        bool, typer.Option("--shrink/--no-shrink", help="Make a small scenario file of what was found.")
+    ] = True,
     seed: Annotated[int | None, typer.Option(help="Replay one seed and show its schedule.")] = None,
     override: Annotated[
         list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change one value; slashes in the path.")
@@ -59,96 +54,169 @@ def explore(
 ) -> None:
     """Break a scenario's cluster at random and check what its configuration promises."""
     from cluster.runtime.sim import ensure_reproducible
-    from cluster.scenario import ScenarioError, explored, with_override
+    from cluster.scenario import ScenarioError, explored, make_plan, with_override
 
+    if go_on and first is not None:
+        raise typer.BadParameter("--first and --continue exclude each other.")
     ensure_reproducible()
     try:
         document = load(file)
         for assignment in override or ():
             document = with_override(document, assignment)
-        explored(document, first)  # so that a bad scenario is told once, not by every worker
+        make_plan(explored(document, 1))  # so that a bad scenario is told once, not by every worker
     except ScenarioError as error:
         complain(file, error.problems)
     command = ["fencepost", "explore", str(file)]
     for assignment in override or ():
         command += ["--set", assignment]
     if seed is not None:
-        raise typer.Exit(_replay(command, document, seed, as_json=as_json))
-    wanted = range(first, first + seeds)
-    raise typer.Exit(_explore(command, document, wanted, jobs or os.cpu_count() or 1, as_json=as_json))
+        raise typer.Exit(_show_one(command, document, seed, as_json=as_json))
+    progress = _Progress.of(document)
+    begin = progress.next_seed if go_on else (1 if first is None else first)
+    if go_on:
+        typer.echo(f"continuing with seed {begin}", err=True)
+    exploration = _Exploration(command, document, progress, as_json=as_json)
+    raise typer.Exit(
+        exploration.run(
+            range(begin, begin + seeds), jobs or os.cpu_count() or 1, keep_going=keep_going, shrinking=shrinking
+        )
+    )
 
 
-def _replay(command: Sequence[str], document: Document, seed: int, *, as_json: bool) -> int:
-    from cluster.scenario import explored
-
-    if not as_json:
-        for step in explored(document, seed).scenario.steps:
-            shown = step.model_dump(by_alias=True, exclude_defaults=True, mode="json")
-            typer.echo(f"  {shown}", err=True)
-    result = try_seed(command, document, seed, always_tell=True)
-    print(json.dumps(_row(result)) if as_json else result.text)
-    return _exit_code([result.verdict])
-
-
-def _explore(command: Sequence[str], document: Document, seeds: range, jobs: int, *, as_json: bool) -> int:
-    began_s = time.perf_counter()
-    verdicts: list[str] = []
-    virtual_s = 0.0
-    for result in _results(command, document, seeds, jobs):
-        verdicts.append(result.verdict)
-        virtual_s += result.virtual_s
-        if as_json:
-            print(json.dumps(_row(result)), flush=True)
-        elif result.verdict != "as-expected":
-            _clear_progress()
-            print(result.text, flush=True)
-        failed = sum(verdict != "as-expected" for verdict in verdicts)
-        speed = virtual_s / (time.perf_counter() - began_s)
-        _progress(f"{len(verdicts)}/{len(seeds)} seeds · {failed} failed · {speed:.0f} virtual s per s", len(verdicts))
-    _clear_progress()
-    failed = sum(verdict != "as-expected" for verdict in verdicts)
-    typer.echo(f"{len(verdicts)} seeds, {failed} failed, in {time.perf_counter() - began_s:.0f} s", err=as_json)
-    return _exit_code(verdicts)
-
-
-def _results(command: Sequence[str], document: Document, seeds: range, jobs: int) -> Iterator[Explored]:
-    """Yield results as they come; only as many seeds are handed out as there are workers, to stop at once."""
-    waiting = iter(seeds)
-    context = get_context("spawn")  # spawned workers inherit the pinned hash seed and nothing else
-    with ProcessPoolExecutor(jobs, mp_context=context, max_tasks_per_child=SEEDS_PER_WORKER) as pool:
-        running: dict[Future[Explored], int] = {}
-        try:
-            while True:
-                while len(running) < 2 * jobs and (seed := next(waiting, None)) is not None:
-                    running[pool.submit(try_seed, command, document, seed)] = seed
-                if not running:
-                    return
-                wait(running, return_when=FIRST_COMPLETED)
-                for future in [future for future in running if future.done()]:
-                    del running[future]
-                    yield future.result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def try_seed(command: Sequence[str], document: Document, seed: int, *, always_tell: bool = False) -> Explored:
-    """Run one seed; what the simulation itself raises (a dead node, a deadlock) is a finding like any other."""
-    from cluster.lab import LabError
-    from cluster.report import terminal_text
-    from cluster.runtime.sim import SimulationError
-    from cluster.scenario import explored, run_in_simulation
+def _show_one(command: Sequence[str], document: Document, seed: int, *, as_json: bool) -> int:
+    from cluster.scenario import explored, try_document
 
     quiet_clients()
-    replay = shlex.join([*command, "--seed", str(seed)])
-    began_s = time.perf_counter()
-    try:
-        result = run_in_simulation(explored(document, seed), seed, replay).result
-    except (SimulationError, AssertionError, LabError) as error:
-        wall_s = time.perf_counter() - began_s
-        text = f"CRASHED  seed {seed}  {type(error).__name__}: {error}\n  replay: {replay}"
-        return Explored(seed, "crashed", text, 0.0, wall_s, None)
-    text = terminal_text(result) if always_tell or result.verdict != "as-expected" else ""
-    return Explored(seed, result.verdict, text, result.virtual_s, result.wall_s, result.trace_hash)
+    schedule = explored(document, seed)
+    if not as_json:
+        for step in schedule["steps"]:
+            typer.echo(f"  {step}", err=True)
+    trial = try_document(schedule, seed, _replay(command, seed))
+    print(json.dumps(_row(trial)) if as_json else trial.text)
+    return _exit_code([trial.verdict])
+
+
+@dataclass
+class _Exploration:
+    """One command's seeds: what came out of them, and what was made of the failures."""
+
+    command: Sequence[str]
+    document: Document
+    progress: _Progress
+    as_json: bool
+    verdicts: list[str] = field(default_factory=list)
+    shrunk: list[Failure] = field(default_factory=list)
+
+    def run(self, seeds: range, jobs: int, *, keep_going: bool, shrinking: bool) -> int:
+        """Try the seeds and return the exit code."""
+        from cluster.scenario.trial_pool import TrialPool
+
+        began_s = time.perf_counter()
+        virtual_s = 0.0
+        with TrialPool(jobs) as pool:
+            for trial in pool.tries(self._wanted(seeds)):
+                self.verdicts.append(trial.verdict)
+                self.progress.tried(trial.seed)
+                virtual_s += trial.virtual_s
+                self._tell(trial)
+                if trial.failure is not None and trial.verdict != "inconclusive":
+                    if shrinking:
+                        self._shrink(pool, trial, trial.failure)
+                    if not keep_going:
+                        break
+                _show(self._count(len(seeds), time.perf_counter() - began_s, virtual_s), len(self.verdicts))
+        _clear()
+        self.progress.keep()
+        elapsed_s = time.perf_counter() - began_s
+        typer.echo(f"{len(self.verdicts)} seeds, {self._failed()} failed, in {elapsed_s:.0f} s", err=self.as_json)
+        return _exit_code(self.verdicts)
+
+    def _wanted(self, seeds: range) -> Iterator[tuple[Document, int, str]]:
+        from cluster.scenario import explored
+
+        for seed in seeds:
+            yield explored(self.document, seed), seed, _replay(self.command, seed)
+
+    def _failed(self) -> int:
+        return sum(verdict != "as-expected" for verdict in self.verdicts)
+
+    def _count(self, wanted: int, elapsed_s: float, virtual_s: float) -> str:
+        tried = len(self.verdicts)
+        left_s = (wanted - tried) * elapsed_s / tried
+        return (
+            f"{tried}/{wanted} seeds · {self._failed()} failed · {tried / elapsed_s:.1f} seeds/s · "
+            f"{virtual_s / elapsed_s:.0f} virtual s per s · {_duration(left_s)} left"
+        )
+
+    def _tell(self, trial: Trial) -> None:
+        if self.as_json:
+            print(json.dumps(_row(trial)), flush=True)
+        elif trial.verdict != "as-expected":
+            _clear()
+            print(trial.text, flush=True)
+
+    def _shrink(self, pool: TrialPool, trial: Trial, failure: Failure) -> None:
+        """Shrink a failure of a kind that was not shrunk yet, and write the file."""
+        from cluster.scenario import explored, found_text, shrink, try_document
+
+        if any(failure.is_like(other) for other in self.shrunk):
+            return
+        self.shrunk.append(failure)
+        _clear()
+        typer.echo(f"shrinking seed {trial.seed} ({failure}) …", err=True)
+        small = shrink(
+            explored(self.document, trial.seed),
+            lambda documents: pool.first_alike(documents, trial.seed, failure),
+            tries_max=SHRINKING_TRIES_MAX,
+            batch=pool.jobs,
+        )
+        path = FOUND / f"{small.document['name']}-{trial.seed}.yaml"
+        quiet_clients()
+        again = try_document(small.document, trial.seed, f"fencepost replay {path}")
+        remark = f"Found by: {_replay(self.command, trial.seed)}\nShrunk in {small.tried} tries"
+        remark += "." if small.is_minimal else ", when the patience for it ended."
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(found_text(small.document, again, remark))
+        steps = len(small.document.get("steps", ()))
+        typer.echo(f"{remark.splitlines()[1]} {steps} steps are left: {path}", err=True)
+        typer.echo(f"replay: fencepost replay {path}", err=True)
+
+
+class _Progress:
+    """Which seeds of a scenario were tried, over all commands in this directory: they are continued from there."""
+
+    def __init__(self, path: Path, next_seed: int) -> None:
+        self.next_seed = next_seed
+        self._path = path
+        self._tried: set[int] = set()
+
+    @classmethod
+    def of(cls, document: Document) -> _Progress:
+        """Read the progress of a scenario, which begins anew when the scenario is another."""
+        from hashlib import blake2b
+
+        digest = blake2b(json.dumps(document, sort_keys=True).encode(), digest_size=6).hexdigest()
+        path = Path("runs", "explored", f"{document['name']}-{digest}")
+        try:
+            return cls(path, int(path.read_text()))
+        except (FileNotFoundError, ValueError):
+            return cls(path, 1)
+
+    def tried(self, seed: int) -> None:
+        """Note that a seed was tried."""
+        self._tried.add(seed)
+        while self.next_seed in self._tried:
+            self._tried.remove(self.next_seed)
+            self.next_seed += 1
+
+    def keep(self) -> None:
+        """Write it down."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.write_text(f"{self.next_seed}\n")
+
+
+def _replay(command: Sequence[str], seed: int) -> str:
+    return shlex.join([*command, "--seed", str(seed)])
 
 
 def _exit_code(verdicts: list[str]) -> int:
@@ -157,18 +225,23 @@ def _exit_code(verdicts: list[str]) -> int:
     return 3 if "inconclusive" in verdicts else 0
 
 
-def _row(result: Explored) -> dict[str, Any]:
+def _row(trial: Trial) -> dict[str, Any]:
     return {
-        "seed": result.seed,
-        "verdict": result.verdict,
-        "virtual_s": result.virtual_s,
-        "wall_s": round(result.wall_s, 3),
-        "trace_hash": result.trace_hash,
-        "text": result.text,
+        "seed": trial.seed,
+        "verdict": trial.verdict,
+        "virtual_s": trial.virtual_s,
+        "wall_s": round(trial.wall_s, 3),
+        "trace_hash": trial.trace_hash,
+        "text": "" if trial.failure is None else trial.text,
     }
 
 
-def _progress(text: str, done: int) -> None:
+def _duration(seconds: float) -> str:
+    minutes, left_s = divmod(round(seconds), 60)
+    return f"{minutes} min {left_s:02d} s" if minutes else f"{left_s} s"
+
+
+def _show(text: str, done: int) -> None:
     if sys.stderr.isatty():
         sys.stderr.write(f"\r{text}\x1b[K")
         sys.stderr.flush()
@@ -176,6 +249,6 @@ def _progress(text: str, done: int) -> None:
         sys.stderr.write(f"{text}\n")
 
 
-def _clear_progress() -> None:
+def _clear() -> None:
     if sys.stderr.isatty():
         sys.stderr.write("\r\x1b[K")

@@ -17,12 +17,13 @@ from random import Random
 from cluster.base.configs import Configs
 from cluster.lab.quantities import US_PER_SECOND
 from cluster.scenario.document import Document
-from cluster.scenario.plan import Plan
-from cluster.scenario.planner import make_plan
 from cluster.scenario.schema import Scenario, check_schema
 
 FAULTS_S = 40
 """Virtual seconds under faults; the scenario's own duration when that is shorter."""
+
+NOT_EXPLORED = ("steps", "expect", "variants", "only", "lesson", "found")
+"""What a scenario says about its own schedule."""
 
 FAULTS_MIN, FAULTS_MAX = 2, 8
 LASTS_S_MIN, LASTS_S_MAX = 0.2, 20.0
@@ -53,19 +54,20 @@ class Promises:
     power_losses_max: int
 
 
-def explored(document: Document, seed: int) -> Plan:
+def explored(document: Document, seed: int) -> Document:
     """Return a scenario's cluster and workload under a schedule drawn from the seed. Raises ScenarioError."""
     scenario = check_schema(document)
     promises = promises_of(scenario)
     duration_s = min(FAULTS_S, scenario.duration // US_PER_SECOND)
-    changed = {key: value for key, value in document.items() if key not in ("steps", "expect", "variants", "only")}
+    changed = {key: value for key, value in document.items() if key not in NOT_EXPLORED}
+    changed["seed"] = seed
     changed["duration"] = f"{duration_s}s"
     drawer = _Drawer(scenario, promises, Random(f"{seed}/explore"), duration_s)
     changed["steps"] = drawer.steps()
     cluster: Document = changed.get("cluster", {})
     changed["cluster"] = {**cluster, "network": drawer.network()}
     changed["expect"] = expectations(promises)
-    return make_plan(changed)
+    return changed
 
 
 def promises_of(scenario: Scenario) -> Promises:

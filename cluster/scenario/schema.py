@@ -163,12 +163,24 @@ class Variant(Strict):
     verdicts: dict[str, VerdictWord] = Field(default_factory=dict)
 
 
+class Found(Strict):
+    """How exploring found a scenario to fail: by these checks, or by an error that ended the run.
+
+    `trace_hash` is that of the run; it repeats as long as nothing of Fencepost changes.
+    """
+
+    checks: TextList = Field(default_factory=list)
+    error: str = ""
+    trace_hash: str = ""
+
+
 class Scenario(Strict):
     """One cluster, some clients, one fault schedule and what must be seen."""
 
     lab: Literal["v1"]
     name: Identifier
     lesson: Lesson | None = None
+    found: Found | None = None
     only: list[Literal["sim", "local"]] = Field(default_factory=list)
     seed: int = 1
     duration: DurationUs = 60_000_000

@@ -42,10 +42,11 @@ KEYS = {
 }  # fmt: skip
 
 
-def fencepost(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def fencepost(*arguments: str | Path, directory: Path = SCENARIOS.parent) -> subprocess.CompletedProcess[str]:
     kept = ["--no-report"] if arguments[0] == "run" and "--report" not in arguments else []
     words = [*COMMAND, *map(str, arguments), *kept]
-    return subprocess.run(words, capture_output=True, text=True, check=False, cwd=SCENARIOS.parent)
+    paths = {**os.environ, "PYTHONPATH": str(SCENARIOS.parent)}
+    return subprocess.run(words, capture_output=True, text=True, check=False, cwd=directory, env=paths)
 
 
 @pytest.fixture
@@ -114,13 +115,42 @@ def test_power_loss_is_for_the_simulation() -> None:
     assert "is for sim only" in run.stderr
 
 
-def test_exploring_finds_nothing_and_replays_a_seed(short: Path) -> None:
-    run = fencepost("explore", short, "--seeds", "2", "--jobs", "1", "--json")
+def test_exploring_finds_nothing_replays_a_seed_and_continues(short: Path, tmp_path: Path) -> None:
+    run = fencepost("explore", short, "--seeds", "2", "--jobs", "1", "--json", directory=tmp_path)
     assert run.returncode == 0, run.stdout + run.stderr
     rows = [json.loads(line) for line in run.stdout.splitlines()]
     assert [row["seed"] for row in rows] == [1, 2]
-    again = fencepost("explore", short, "--seed", "2", "--json")
+    again = fencepost("explore", short, "--seed", "2", "--json", directory=tmp_path)
     assert json.loads(again.stdout)["trace_hash"] == rows[1]["trace_hash"], "in another process, the same run"
+    more = fencepost("explore", short, "--seeds", "1", "--jobs", "1", "--json", "--continue", directory=tmp_path)
+    assert [json.loads(line)["seed"] for line in more.stdout.splitlines()] == [3]
+
+
+def test_a_failure_that_exploring_finds_is_shrunk_to_a_file_that_fails_again(short: Path, tmp_path: Path) -> None:
+    """No record fits into this cluster, which the last phase of a run notices under any schedule."""
+    too_small = ("--set", "cluster/config={message.max.bytes: 20}")
+    run = fencepost("explore", short, "--seeds", "3", "--jobs", "1", *too_small, directory=tmp_path)
+    assert run.returncode == 1, run.stdout + run.stderr
+    assert run.stdout.count("DIFFERENT") == 1, "it stops at the first"
+    found = tmp_path / "runs" / "found" / "short-1.yaml"
+    assert "steps: []" in found.read_text(), "no fault is needed for this"
+    again = fencepost("replay", found, directory=tmp_path)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "reproduced: the same run, bit for bit" in again.stdout
+    found.write_text(found.read_text().replace("message.max.bytes: 20", "message.max.bytes: 2000000"))
+    mended = fencepost("replay", found, directory=tmp_path)
+    assert mended.returncode == 1
+    assert "not reproduced" in mended.stdout
+
+
+def test_a_kept_run_is_replayed_bit_for_bit(short: Path, tmp_path: Path) -> None:
+    fencepost("run", short, "--report", tmp_path / "kept")
+    again = fencepost("replay", tmp_path / "kept", "--json")
+    assert (again.returncode, json.loads(again.stdout)["reproduced"]) == (0, True)
+    nothing = fencepost("replay", tmp_path)
+    assert nothing.returncode == 2
+    assert f"it holds the runs {tmp_path / 'kept'}" in nothing.stderr
+    assert fencepost("replay", short).returncode == 2, "a scenario that records no failure is for `run`"
 
 
 @pytest.mark.parametrize("path", sorted(SCENARIOS.glob("*.yaml")), ids=lambda path: path.stem)
