@@ -143,6 +143,12 @@ def test_a_failure_that_exploring_finds_is_shrunk_to_a_file_that_fails_again(sho
     assert "not reproduced" in mended.stdout
 
 
+def test_a_cluster_without_topics_has_nothing_to_give_back(tmp_path: Path) -> None:
+    path = tmp_path / "bare.yaml"
+    path.write_text("{lab: v1, name: bare, duration: 1s, cluster: {controllers: 1, brokers: 1, profile: fast}}")
+    assert fencepost("run", path).returncode == 0
+
+
 def test_a_kept_run_is_replayed_bit_for_bit(short: Path, tmp_path: Path) -> None:
     fencepost("run", short, "--report", tmp_path / "kept")
     again = fencepost("replay", tmp_path / "kept", "--json")
