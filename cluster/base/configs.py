@@ -314,6 +314,40 @@ _DEFINITIONS = (
         "Whether groups may change the protocol while they have members",
         choices=("bidirectional", "upgrade", "downgrade", "disabled"),
     ),
+    # Transactions
+    _int("transaction.state.log.num.partitions", 50, "Partitions of __transaction_state", at_least=1),
+    ConfigDefinition(
+        "transaction.state.log.replication.factor",
+        ConfigType.SHORT,
+        "3",
+        "Replicas of __transaction_state when it is created; fewer when there are fewer brokers",
+        None,
+        1,
+        64,
+    ),
+    _int("transaction.state.log.segment.bytes", 104_857_600, "The segment.bytes of __transaction_state", at_least=1024),
+    _int("transaction.state.log.min.isr", 2, "The min.insync.replicas of __transaction_state", at_least=1),
+    _int("transaction.max.timeout.ms", 900_000, "The longest transaction.timeout.ms of a producer", at_least=1),
+    _int(
+        "transactional.id.expiration.ms", 604_800_000, "A transactional id unused for so long is forgotten", at_least=1
+    ),
+    _int(
+        "transaction.abort.timed.out.transaction.cleanup.interval.ms",
+        10_000,
+        "Between two looks for transactions that take too long",
+        at_least=1,
+    ),
+    _int(
+        "transaction.remove.expired.transaction.cleanup.interval.ms",
+        3_600_000,
+        "Between two looks for transactional ids that are unused",
+        at_least=1,
+    ),
+    _boolean(
+        "transaction.partition.verification.enable",
+        True,
+        "A leader asks whether a transaction is open before it appends to one (KIP-890)",
+    ),
     # Listeners
     _int("socket.request.max.bytes", 104_857_600, "The largest request", at_least=1),
     _int(
@@ -374,6 +408,7 @@ _FAST = {
     "group.consumer.min.session.timeout.ms": "600",
     "group.consumer.heartbeat.interval.ms": "500",
     "group.consumer.min.heartbeat.interval.ms": "100",
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
 }
 
 PROFILES: Mapping[str, Mapping[str, str]] = {"kafka": {}, "fast": _FAST}

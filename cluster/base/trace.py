@@ -387,6 +387,16 @@ class OffsetFetched(TraceEvent):
     epoch: int
 
 
+@dataclass(frozen=True, slots=True)
+class TransactionStateChanged(TraceEvent):
+    """A transaction has another state or epoch, by its coordinator's knowledge; that may not be committed yet."""
+
+    transactional_id: str
+    state: str
+    producer_id: int
+    producer_epoch: int
+
+
 # --- clients ---------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,8 @@
 from cluster.broker.context import BrokerContext, BrokerWorld, ControllerPort
 from cluster.broker.listener import KafkaListener
 from cluster.broker.registry import APIS, Api, api_table, preload
+from cluster.broker.transaction_coordinator import PeerPort
+from cluster.broker.transaction_requests import serve_add_partitions, serve_write_markers
 
 __all__ = [
     "APIS",
@@ -11,6 +13,9 @@ __all__ = [
     "BrokerWorld",
     "ControllerPort",
     "KafkaListener",
+    "PeerPort",
     "api_table",
     "preload",
+    "serve_add_partitions",
+    "serve_write_markers",
 ]

@@ -19,8 +19,10 @@ from cluster.broker.deadlines import Deadlines
 from cluster.broker.fetch_sessions import FetchSessions
 from cluster.broker.group_coordinator import GroupCoordinator
 from cluster.broker.producer_ids import ProducerIdBlock
+from cluster.broker.producer_queues import ProducerQueues
 from cluster.broker.quotas import ClientQuotas
 from cluster.broker.replies import ReplyCache
+from cluster.broker.transaction_coordinator import PeerPort, TransactionCoordinator
 from cluster.metadata import MetadataImage
 from cluster.replication import Partition, Replicas
 
@@ -59,7 +61,8 @@ class BrokerContext:
     """One broker as its handlers see it.
 
     `image` returns the latest metadata that was applied; the node calls `image_changed` after each change.
-    `flush` makes a partition's log durable. `active_controller` is whom this broker believes to lead the quorum.
+    `flush` makes a partition's log durable, `peers` is the way to other
+    brokers. `active_controller` is whom this broker believes to lead the quorum.
     """
 
     node_id: NodeId
@@ -72,11 +75,14 @@ class BrokerContext:
     active_controller: Callable[[], NodeId]
     broker_epoch: Callable[[], int]
     flush: Callable[[Partition], Awaitable[None]]
+    peers: PeerPort
     request_faults: RequestFaults | None = None
     as_release: str = field(init=False)
     deadlines: Deadlines = field(init=False)
     fetch_sessions: FetchSessions = field(init=False)
     groups: GroupCoordinator = field(init=False)
+    transactions: TransactionCoordinator = field(init=False)
+    producer_queues: ProducerQueues = field(default_factory=ProducerQueues, init=False)
     producer_ids: ProducerIdBlock = field(default_factory=ProducerIdBlock, init=False)
     quotas: ClientQuotas = field(init=False)
     metadata_replies: ReplyCache = field(default_factory=ReplyCache, init=False)
@@ -90,6 +96,7 @@ class BrokerContext:
         self.fetch_sessions = FetchSessions(self.configs, self.world.rng)
         self.groups = GroupCoordinator(self)
         self.quotas = ClientQuotas(self.configs)
+        self.transactions = TransactionCoordinator(self)
 
     @property
     def clock(self) -> Clock:
@@ -106,6 +113,7 @@ class BrokerContext:
         image = self.image()
         self.groups.image_changed(image)
         self.quotas.image_changed(image)
+        self.transactions.image_changed(image)
         for wait in self._image_waits:
             if not wait.done.done() and wait.predicate(image):
                 wait.done.set_result(None)

@@ -3,9 +3,10 @@
 Only what is committed to `__consumer_offsets` is told. A partition without an offset is -1 without an error, also
 when there is no such group. Null for the topics means all that have one (version 2).
 
-Version 5 adds leader epochs, 7 `require_stable` (KIP-447; nothing is ever unstable until there are transactions),
-8 several groups at once, 10 topic ids; an id that is not known is UNKNOWN_TOPIC_ID. From 9 on a member of the new
-protocol says who it is: UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH (KIP-848).
+Version 5 adds leader epochs, 7 `require_stable` (KIP-447): an offset that an open transaction may change is then
+UNSTABLE_OFFSET_COMMIT, and consumers ask again. 8 adds several groups at once, 10 topic ids; an id that is not known is
+UNKNOWN_TOPIC_ID. From 9 on a member of the new protocol says who it is (KIP-848): UNKNOWN_MEMBER_ID,
+STALE_MEMBER_EPOCH.
 Departure: a coordinator whose records are held back by a lack of in-sync replicas lets readers wait with writers.
 """
 
@@ -19,7 +20,7 @@ from cluster.base.ids import TopicPartition
 from cluster.base.trace import OffsetFetched
 from cluster.broker.context import BrokerContext
 from cluster.broker.topic_names import BY_ID_FROM, topic_key, topic_name
-from cluster.groups import NO_COMMIT, CommitOffset, MemberIdentity
+from cluster.groups import NO_COMMIT, UNSTABLE, CommitOffset, MemberIdentity
 from cluster.wire import Fields, Message
 
 SEVERAL_GROUPS_FROM = 8
@@ -30,15 +31,19 @@ Found = Mapping[TopicPartition, CommitOffset] | ErrorCode
 async def handle(context: BrokerContext, version: int, message: Message) -> Fields:
     """Answer for one group, or for each of several."""
     if version < SEVERAL_GROUPS_FROM:
-        return await _answer(context, version, message)
+        return await _answer(context, version, message, message)
     return {
-        "groups": [{"group_id": group.group_id, **await _answer(context, version, group)} for group in message.groups]
+        "groups": [
+            {"group_id": group.group_id, **await _answer(context, version, message, group)} for group in message.groups
+        ]
     }
 
 
-async def _answer(context: BrokerContext, version: int, asked: Any) -> Fields:
+async def _answer(context: BrokerContext, version: int, message: Message, asked: Any) -> Fields:
+    must_be_stable = getattr(message, "require_stable", False)
     identity = MemberIdentity(getattr(asked, "member_id", None) or "", None, getattr(asked, "member_epoch", -1))
-    found = await _fetch(context, asked.group_id, _partitions(context, version, asked), identity)
+    partitions = _partitions(context, version, asked)
+    found = await _fetch(context, asked.group_id, partitions, identity, must_be_stable)
     if isinstance(found, ErrorCode):
         topics = [_refused_topic(context, version, topic, found) for topic in asked.topics or ()]
         # Version 1 has no place for an error but in each partition; later ones have, and the partitions repeat it.
@@ -60,19 +65,23 @@ def _partitions(context: BrokerContext, version: int, asked: Any) -> list[TopicP
 
 
 async def _fetch(
-    context: BrokerContext, group_id: str, partitions: Sequence[TopicPartition] | None, identity: MemberIdentity
+    context: BrokerContext,
+    group_id: str,
+    partitions: Sequence[TopicPartition] | None,
+    identity: MemberIdentity,
+    must_be_stable: bool,
 ) -> Found:
     if not group_id:
         return ErrorCode.INVALID_GROUP_ID
     epoch = context.groups.epoch_of(group_id)
     try:
         found: Found = await context.groups.ask(
-            group_id, lambda shard, token, now: shard.fetch(token, group_id, partitions, identity)
+            group_id, lambda shard, token, now: shard.fetch(token, group_id, partitions, identity, must_be_stable)
         )
     except KafkaError as error:
         return error.code
     if context.tracer.enabled and not isinstance(found, ErrorCode):
-        for key, commit in found.items():
+        for key, commit in ((key, commit) for key, commit in found.items() if commit is not UNSTABLE):
             context.tracer.emit(OffsetFetched(group_id, *key, commit.offset, epoch))
     return found
 
@@ -105,6 +114,8 @@ def _all_topics(context: BrokerContext, version: int, found: Mapping[TopicPartit
 
 
 def _part(number: int, commit: CommitOffset) -> Fields:
+    if commit is UNSTABLE:
+        return {**_part(number, NO_COMMIT), "error_code": ErrorCode.UNSTABLE_OFFSET_COMMIT}
     return {
         "partition_index": number,
         "committed_offset": commit.offset,

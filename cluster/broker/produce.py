@@ -9,9 +9,10 @@ Behaviour
 - Idempotent batches: a duplicate gets the offset of the first one, a gap OUT_OF_ORDER_SEQUENCE_NUMBER.
 - Internal topics are refused with INVALID_TOPIC_EXCEPTION: their coordinators would not know of the records.
 - Each partition gets its own error; NOT_LEADER_OR_FOLLOWER names the leader from version 10 on (KIP-951).
+- Batches of a transaction wait until its coordinator has said that it is open (`transactional_produce`).
 
-Departures: a transactional id is refused until there are transactions. Record errors (KIP-467) name no record,
-only the batch's message. Versions 0 to 2 (message formats before v2) are gone, as in Kafka 4.
+Departures: record errors (KIP-467) name no record, only the batch's message. Versions 0 to 2 (message formats before
+v2) are gone, as in Kafka 4.
 
 Records are views of the receive buffer: the append stamps them in place and writes them before this returns.
 """
@@ -26,6 +27,7 @@ from cluster.broker.deadlines import Deadline
 from cluster.broker.partitions import current_leader, endpoints_of, find_partition
 from cluster.broker.quotas import PRODUCE, Meter
 from cluster.broker.request import Request, Slot
+from cluster.broker.transactional_produce import Refusals, must_wait, produce_later
 from cluster.replication import Partition, Waiter
 from cluster.wire import (
     NodeEndpoint,
@@ -43,8 +45,27 @@ LEADER_HINTS_FROM = 10
 def serve(context: BrokerContext, request: Request, slot: Slot) -> None:
     """Append everything, then answer now or when it is committed."""
     message = decode_produce_request(request.version, request.body)
+    if message.transactional_id is not None:
+        producer_id = must_wait(context, message)
+        if producer_id is not None:
+            # The receive buffer is used again while the coordinator is asked.
+            request = request._replace(body=memoryview(bytearray(request.body)))
+            context.spawn(
+                produce_later(
+                    context,
+                    request.version,
+                    producer_id,
+                    lambda: decode_produce_request(request.version, request.body),
+                    lambda message, refusals: _append(context, request, message, slot, refusals),
+                )
+            )
+            return
+    _append(context, request, message, slot, {})
+
+
+def _append(context: BrokerContext, request: Request, message: ProduceRequest, slot: Slot, refusals: Refusals) -> None:
     refusal = _refusal_of(message)
-    pending = _PendingProduce(context, request.version, message.acks, slot)
+    pending = _PendingProduce(context, request.version, message.acks, slot, refusals)
     if context.quotas.is_enforced:
         pending.meter = context.quotas.meter(PRODUCE, request.client_id)
         pending.size_bytes = len(request.body)
@@ -63,8 +84,6 @@ def _refusal_of(message: ProduceRequest) -> ErrorCode:
     """Return why nothing of the request is appended, or NONE."""
     if message.acks not in (-1, 0, 1):
         return ErrorCode.INVALID_REQUIRED_ACKS
-    if message.transactional_id is not None:
-        return ErrorCode.INVALID_TXN_STATE
     return ErrorCode.NONE
 
 
@@ -79,6 +98,7 @@ class _PendingProduce:
         "_is_complete",
         "_next_number",
         "_now_ms",
+        "_refusals",
         "_slot",
         "_version",
         "_wall_ms",
@@ -88,8 +108,9 @@ class _PendingProduce:
         "topics",
     )
 
-    def __init__(self, context: BrokerContext, version: int, acks: int, slot: Slot) -> None:
+    def __init__(self, context: BrokerContext, version: int, acks: int, slot: Slot, refusals: Refusals) -> None:
         self._context = context
+        self._refusals = refusals
         self._version = version
         self._slot = slot
         self._deadline: Deadline | None = None
@@ -117,6 +138,9 @@ class _PendingProduce:
         if partition.topic_partition.topic in INTERNAL_TOPICS:
             result.error = ErrorCode.INVALID_TOPIC_EXCEPTION
             result.error_message = "only its coordinators write to an internal topic"
+            return
+        if self._refusals and partition.topic_partition in self._refusals:
+            result.error, result.error_message = self._refusals[partition.topic_partition]
             return
         outcome = partition.append(records, self.acks, self._now_ms, self._wall_ms)
         result.error = outcome.error

@@ -12,6 +12,8 @@ from functools import cache
 
 from cluster.base.kafka_releases import newest_version
 from cluster.broker import (
+    add_offsets_to_txn,
+    add_partitions_to_txn,
     alter_client_quotas,
     alter_configs,
     alter_partition_reassignments,
@@ -29,9 +31,12 @@ from cluster.broker import (
     describe_configs,
     describe_groups,
     describe_log_dirs,
+    describe_producers,
     describe_quorum,
     describe_topic_partitions,
+    describe_transactions,
     elect_leaders,
+    end_txn,
     fetch,
     find_coordinator,
     heartbeat,
@@ -43,6 +48,7 @@ from cluster.broker import (
     list_groups,
     list_offsets,
     list_partition_reassignments,
+    list_transactions,
     metadata,
     offset_commit,
     offset_delete,
@@ -50,8 +56,10 @@ from cluster.broker import (
     offset_for_leader_epoch,
     produce,
     sync_group,
+    txn_offset_commit,
     unregister_broker,
     update_features,
+    write_txn_markers,
 )
 from cluster.broker.request import Serve, answer_later, answer_member, answer_now
 from cluster.wire import load_schemas
@@ -97,6 +105,11 @@ APIS: tuple[Api, ...] = (
     Api(21, "DeleteRecords", 0, 2, 2, answer_later(delete_records.handle)),
     Api(22, "InitProducerId", 0, 6, 2, answer_later(init_producer_id.handle)),
     Api(23, "OffsetForLeaderEpoch", 2, 4, 4, answer_now(offset_for_leader_epoch.handle)),
+    Api(24, "AddPartitionsToTxn", 0, 5, 3, answer_later(add_partitions_to_txn.handle)),
+    Api(25, "AddOffsetsToTxn", 0, 4, 3, answer_later(add_offsets_to_txn.handle)),
+    Api(26, "EndTxn", 0, 5, 3, answer_later(end_txn.handle)),
+    Api(27, "WriteTxnMarkers", 1, 2, 1, answer_later(write_txn_markers.handle)),
+    Api(28, "TxnOffsetCommit", 0, 5, 3, answer_later(txn_offset_commit.handle)),
     Api(32, "DescribeConfigs", 1, 4, 4, answer_now(describe_configs.handle)),
     Api(33, "AlterConfigs", 0, 2, 2, answer_later(alter_configs.handle)),
     Api(34, "AlterReplicaLogDirs", 1, 2, 2, answer_now(alter_replica_log_dirs.handle)),
@@ -113,7 +126,10 @@ APIS: tuple[Api, ...] = (
     Api(55, "DescribeQuorum", 0, 2, 0, answer_later(describe_quorum.handle)),
     Api(57, "UpdateFeatures", 0, 2, 0, answer_later(update_features.handle)),
     Api(60, "DescribeCluster", 0, 2, 0, answer_now(describe_cluster.handle)),
+    Api(61, "DescribeProducers", 0, 0, 0, answer_now(describe_producers.handle)),
     Api(64, "UnregisterBroker", 0, 0, 0, answer_later(unregister_broker.handle)),
+    Api(65, "DescribeTransactions", 0, 0, 0, answer_now(describe_transactions.handle)),
+    Api(66, "ListTransactions", 0, 2, 0, answer_now(list_transactions.handle)),
     Api(68, "ConsumerGroupHeartbeat", 0, 1, 0, answer_member(consumer_group_heartbeat.handle)),
     Api(69, "ConsumerGroupDescribe", 0, 1, 0, answer_later(consumer_group_describe.handle)),
     Api(74, "ListConfigResources", 0, 1, 0, answer_now(list_config_resources.handle)),

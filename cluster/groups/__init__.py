@@ -1,5 +1,6 @@
 """Groups: the classic and the new consumer group protocol, and committed offsets, as decisions over records."""
 
+from cluster.base.moments import Moment
 from cluster.groups.consumer.assignors import ASSIGNORS
 from cluster.groups.consumer.group import ConsumerGroup, ConsumerMember
 from cluster.groups.consumer.partitions import Partitions, TopicIdPartition, by_topic, named
@@ -13,11 +14,12 @@ from cluster.groups.consumer.requests import (
 )
 from cluster.groups.consumer.states import ConsumerGroupState, MemberState
 from cluster.groups.consumer.turn import Topics
-from cluster.groups.decision import Answer, Decision, Moment, Settings
+from cluster.groups.decision import Answer, Decision, Settings
 from cluster.groups.group import Group, Member
 from cluster.groups.record_codec import GroupKey, OffsetKey, read_group, read_key, read_offset
 from cluster.groups.requests import (
     NO_COMMIT,
+    UNSTABLE,
     CommitOffset,
     DescribedGroup,
     DescribedMember,
@@ -38,6 +40,7 @@ __all__ = [
     "NOT_SAID",
     "NO_COMMIT",
     "TRANSITIONS",
+    "UNSTABLE",
     "Answer",
     "CommitOffset",
     "ConsumerGroup",

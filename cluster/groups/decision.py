@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any
 
+from cluster.base.moments import Moment
 from cluster.base.trace import TraceEvent
 from cluster.groups.consumer.group import ConsumerGroup
 from cluster.groups.group import Group
@@ -23,13 +24,6 @@ AnyGroup = Group | ConsumerGroup
 
 LogRecord = tuple[bytes, bytes | None]
 """A key and its value, or None for a tombstone."""
-
-
-class Moment(NamedTuple):
-    """When something is decided, in milliseconds: on a clock that never goes back, and since 1970."""
-
-    monotonic_ms: int
-    wall_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +64,7 @@ class Decision:
     `groups` are the groups as they will be; None for one that is gone. With `waits_for_commit` the answers leave when
     everything this shard has written so far is committed: they tell nothing that could still be lost. What is true
     in any case, such as an answer to a heartbeat, does not wait. `traces` are told when the decision is taken in.
+    `producer` is the id and epoch of the one in whose transaction the records are written.
     """
 
     records: Sequence[LogRecord] = ()
@@ -77,6 +72,7 @@ class Decision:
     groups: Sequence[tuple[str, AnyGroup | None]] = ()
     waits_for_commit: bool = True
     traces: Sequence[TraceEvent] = ()
+    producer: tuple[int, int] | None = None
 
 
 def reply_now(token: int, reply: Any) -> Decision:

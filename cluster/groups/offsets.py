@@ -1,7 +1,7 @@
 """Committed offsets: who may commit them, and what is written.
 
 Here: OffsetCommit and OffsetDelete as decisions (Kafka: `OffsetMetadataManager`). Not here: where offsets are kept
-(`shard`). Offsets that belong to a transaction that is still open will be kept beside these, until its marker comes.
+(`shard`), and those of a transaction that is still open (`pending_offsets`).
 """
 
 from __future__ import annotations
@@ -19,23 +19,27 @@ from cluster.groups.states import GroupState
 from cluster.groups.subscription import CONSUMER_PROTOCOL, subscribed_topics
 
 
-def commit_refusal(group: AnyGroup, identity: MemberIdentity, *, speaks_epochs: bool = False) -> ErrorCode:
+def commit_refusal(
+    group: AnyGroup, identity: MemberIdentity, *, speaks_epochs: bool = False, in_transaction: bool = False
+) -> ErrorCode:
     """Return why somebody may not commit for a group, or NONE (Kafka: `Group.validateOffsetCommit`).
 
-    Whoever is no member, such as an admin or a consumer that assigns itself, may commit for an empty group only.
+    Whoever is no member, such as an admin or a consumer that assigns itself, may commit for an empty group only. A
+    producer that does not say for which member it commits is fenced by its own epoch, and needs no group for that.
     """
     if isinstance(group, ConsumerGroup):
-        return _consumer_commit_refusal(group, identity, speaks_epochs)
+        return _consumer_commit_refusal(group, identity, speaks_epochs or in_transaction)
     is_anonymous = identity.generation < 0 and identity.member_id == UNKNOWN_MEMBER and identity.instance_id is None
     if identity.generation < 0 and group.state is GroupState.EMPTY:
         return ErrorCode.NONE
     if is_anonymous:
-        return ErrorCode.UNKNOWN_MEMBER_ID
+        return ErrorCode.NONE if in_transaction else ErrorCode.UNKNOWN_MEMBER_ID
     member = find_present_member(group, identity)
     if isinstance(member, ErrorCode):
         return member
     # It has joined the next generation and not yet learned what it owns there.
-    return ErrorCode.REBALANCE_IN_PROGRESS if group.state is GroupState.COMPLETING else ErrorCode.NONE
+    is_between = group.state is GroupState.COMPLETING and not in_transaction
+    return ErrorCode.REBALANCE_IN_PROGRESS if is_between else ErrorCode.NONE
 
 
 def _consumer_commit_refusal(group: ConsumerGroup, identity: MemberIdentity, speaks_epochs: bool) -> ErrorCode:

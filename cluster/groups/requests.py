@@ -144,5 +144,8 @@ class DescribedGroup:
 CommitReply = Mapping[TopicPartition, ErrorCode]
 """The answer to OffsetCommit and OffsetDelete, partition by partition."""
 
+UNSTABLE = CommitOffset(NO_OFFSET, metadata="unstable")
+"""What OffsetFetch says of a partition whose offset an open transaction may still change."""
+
 Reply = JoinReply | SyncReply | ErrorCode | CommitReply | Mapping[TopicPartition, CommitOffset] | DescribedGroup | None
 """Whatever a group answers; LeaveGroup answers a tuple of errors."""

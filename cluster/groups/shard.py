@@ -16,6 +16,7 @@ from heapq import heappop, heappush
 
 from cluster.base.errors import ErrorCode
 from cluster.base.ids import TopicPartition
+from cluster.base.moments import Moment
 from cluster.base.ports import Tracer
 from cluster.groups.consumer.decisions import (
     decide_classic_heartbeat,
@@ -38,7 +39,6 @@ from cluster.groups.decision import (
     AnyGroup,
     Decision,
     LogRecord,
-    Moment,
     Settings,
     Turn,
     reply_now,
@@ -57,6 +57,7 @@ from cluster.groups.offsets import (
     fetch_refusal,
     take_commit_as_life_sign,
 )
+from cluster.groups.pending_offsets import PendingOffsets
 from cluster.groups.record_codec import (
     GroupKey,
     OffsetKey,
@@ -71,6 +72,7 @@ from cluster.groups.requests import (
     CONSUMER_TYPE,
     NO_COMMIT,
     UNKNOWN_MEMBER,
+    UNSTABLE,
     CommitOffset,
     DescribedGroup,
     JoinReply,
@@ -95,6 +97,7 @@ class GroupShard:
         self._groups: dict[str, AnyGroup] = {}
         self._offsets: dict[str, Offsets] = {}
         self._replayed = ReplayedGroups()
+        self._pending = PendingOffsets()
         self._due: list[tuple[int, str]] = []
         self._due_of: dict[str, int] = {}
         self._expiry_ms = 0
@@ -115,7 +118,21 @@ class GroupShard:
         elif isinstance(subject, ConsumerKey):
             self._replayed.replay(subject, value)
 
+    def replay_pending(self, producer_id: int, key: bytes | None, value: bytes | None) -> None:
+        """Take in a record of a transaction, which counts when its marker says so. Raises MalformedMessage."""
+        subject = None if key is None else read_key(key)
+        if isinstance(subject, OffsetKey):
+            self._pending.put(producer_id, subject, None if value is None else read_offset(value))
+
+    def replay_marker(self, producer_id: int, is_commit: bool) -> None:
+        """A producer's transaction has ended: its offsets count from now on, or never will."""
+        for key, commit in self._pending.take(producer_id).items():
+            if is_commit:
+                self._offsets.setdefault(key.group_id, {})[key.partition] = commit
+                self._groups.setdefault(key.group_id, Group(key.group_id))
+
     def _replay_offset(self, key: OffsetKey, value: bytes | None) -> None:
+        self._pending.overtaken(key)
         offsets = self._offsets.setdefault(key.group_id, {})
         if value is None:
             offsets.pop(key.partition, None)
@@ -136,6 +153,9 @@ class GroupShard:
     def accept(self, decision: Decision) -> None:
         """Take in a decision whose records are in the log now."""
         for key, value in decision.records:
+            if decision.producer is not None:
+                self.replay_pending(decision.producer[0], key, value)
+                continue
             subject = read_key(key)
             if isinstance(subject, OffsetKey):
                 self._replay_offset(subject, value)
@@ -282,25 +302,29 @@ class GroupShard:
         now: Moment,
         *,
         speaks_epochs: bool = False,
+        producer: tuple[int, int] | None = None,
     ) -> Decision:
         """OffsetCommit: answered with an ErrorCode for each partition, once committed.
 
-        `speaks_epochs`: the request is of version 9 or later, and its generation may be a member epoch (KIP-848).
+        `speaks_epochs`: the request is of version 9 or later, and its generation may be a member epoch (KIP-848). With
+        a producer's id and epoch, TxnOffsetCommit: what it commits counts when its transaction does.
         """
         group = self._groups.get(group_id)
         if group is None and identity.generation >= 0:
             error = ErrorCode.GROUP_ID_NOT_FOUND if speaks_epochs else ErrorCode.ILLEGAL_GENERATION
             return reply_now(token, dict.fromkeys(commits, error))
-        error = commit_refusal(group or Group(group_id), identity, speaks_epochs=speaks_epochs)
+        error = commit_refusal(
+            group or Group(group_id), identity, speaks_epochs=speaks_epochs, in_transaction=producer is not None
+        )
         if error is not ErrorCode.NONE:
             return reply_now(token, dict.fromkeys(commits, error))
         records, errors = commit_records(group_id, commits, self.settings.offset_metadata_bytes_max)
         if isinstance(group, ConsumerGroup):
-            return replace(reply_when_committed(token, errors), records=tuple(records))
+            return replace(reply_when_committed(token, errors), records=tuple(records), producer=producer)
         turn = Turn(group or Group(group_id), self.settings, now)
         take_commit_as_life_sign(turn, identity)
         turn.answer(token, errors)
-        return replace(self._decision(turn), records=tuple(records))
+        return replace(self._decision(turn), records=tuple(records), producer=producer)
 
     def fetch(
         self,
@@ -308,18 +332,22 @@ class GroupShard:
         group_id: str,
         partitions: Sequence[TopicPartition] | None,
         identity: MemberIdentity | None = None,
+        require_stable: bool = False,
     ) -> Decision:
         """OffsetFetch: answered with an offset for each partition, or (None) for all that have one.
 
         A member of the new protocol says who it is; an ErrorCode tells that it is not, or no longer.
+        `require_stable`: an offset that an open transaction may change is UNSTABLE (KIP-447).
         """
         error = fetch_refusal(self._groups.get(group_id), identity)
         if error is not ErrorCode.NONE:
             return reply_now(token, error)
         offsets = self._offsets.get(group_id, {})
-        if partitions is None:
-            return reply_when_committed(token, dict(offsets))
-        return reply_when_committed(token, {key: offsets.get(key, NO_COMMIT) for key in partitions})
+        wanted = offsets if partitions is None else partitions
+        found = {key: offsets.get(key, NO_COMMIT) for key in wanted}
+        if require_stable:
+            found.update({key: UNSTABLE for key in wanted if OffsetKey(group_id, key) in self._pending})
+        return reply_when_committed(token, found)
 
     def delete_offsets(self, token: int, group_id: str, partitions: Sequence[TopicPartition]) -> Decision:
         """OffsetDelete: answered with one ErrorCode for the whole, or with one for each partition."""
@@ -346,7 +374,8 @@ class GroupShard:
         self, group_id: str, partitions: Iterable[TopicPartition]
     ) -> tuple[tuple[bytes, bytes | None], ...]:
         known = self._offsets.get(group_id, {})
-        return tuple((write_offset_key(group_id, key), None) for key in partitions if key in known)
+        pending = [key.partition for key in self._pending.of_group(group_id)]
+        return tuple((write_offset_key(group_id, key), None) for key in partitions if key in known or key in pending)
 
     # --- whole groups -----------------------------------------------------------------------------
 
@@ -381,7 +410,8 @@ class GroupShard:
             return reply_now(token, ErrorCode.GROUP_ID_NOT_FOUND)
         if not is_empty(group):
             return reply_now(token, ErrorCode.NON_EMPTY_GROUP)
-        offsets = self._tombstones(group_id, self._offsets.get(group_id, {}))
+        named = [*self._offsets.get(group_id, {}), *(key.partition for key in self._pending.of_group(group_id))]
+        offsets = self._tombstones(group_id, dict.fromkeys(named))
         records = (*offsets, *self._group_tombstones(group))
         return replace(reply_when_committed(token, ErrorCode.NONE), records=records, groups=((group_id, None),))
 

@@ -16,10 +16,13 @@ from cluster.node.broker_lifecycle import BrokerLifecycle
 from cluster.node.config import NodeConfig
 from cluster.node.controller_client import ControllerClient
 from cluster.node.metadata_follower import MetadataFollower
+from cluster.node.peer_client import PeerClient
 from cluster.node.replication_shell import ReplicationShell
+from cluster.node.transaction_service import TransactionService
 from cluster.node.world import World
 from cluster.replication import Replicas
 from cluster.rpc.replication_pb2_grpc import add_ReplicationServicer_to_server
+from cluster.rpc.transactions_pb2_grpc import add_TransactionsServicer_to_server
 
 
 class BrokerRole:
@@ -34,6 +37,7 @@ class BrokerRole:
         self._replication = ReplicationShell(
             config, world, configs, self.replicas, self.client, broker_epoch=lambda: self.lifecycle.broker_epoch
         )
+        self._peers = PeerClient(config.node_id, world, lambda: self.follower.image)
         self._context = BrokerContext(
             node_id=config.node_id,
             cluster_id=config.cluster_id,
@@ -46,7 +50,9 @@ class BrokerRole:
             broker_epoch=lambda: self.lifecycle.broker_epoch,
             flush=self._replication.flush,
             request_faults=world.request_faults,
+            peers=self._peers,
         )
+        self._peers.own = self._transactions = TransactionService(self._context)
         self._listener = KafkaListener(self._context)
         self.follower.listen(self._on_delta)
         self._hands_over = configs.flag("controlled.shutdown.enable")
@@ -55,6 +61,7 @@ class BrokerRole:
     def register(self, server: grpc.aio.Server) -> None:
         """Add the services of this half to the node's gRPC server."""
         add_ReplicationServicer_to_server(self._replication.servicer, server)
+        add_TransactionsServicer_to_server(self._transactions, server)
 
     async def run(self) -> None:
         """Serve until the controller lets this broker go, or until cancelled."""
@@ -83,6 +90,7 @@ class BrokerRole:
             await asyncio.wait([self._running])
         if await self._replication.close():
             self.lifecycle.mark_clean_shutdown()
+        await self._peers.close()
         await self.client.close()
 
     def hurry(self) -> None:

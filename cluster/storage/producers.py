@@ -67,7 +67,8 @@ class ProducerStates:
         self._states: dict[int, ProducerState] = {}
         self._open: dict[int, int] = {}  # producer ids by the first offset of their transaction, in its order
         self._unsettled: list[tuple[int, int]] = []  # first offset and marker, in the order of the markers
-        self._expected: dict[int, object] = {}  # producers whose transaction is being asked for, see `expect`
+        self._expected: dict[int, object] = {}  # producers whose coordinator is being asked, see `expect`
+        self._admitted: dict[int, None] = {}  # producers that may begin a transaction here
 
     def __len__(self) -> int:
         return len(self._states)
@@ -85,9 +86,12 @@ class ProducerStates:
 
         Raises KafkaError: INVALID_PRODUCER_EPOCH when a newer incarnation of the producer has written,
         OUT_OF_ORDER_SEQUENCE_NUMBER when it does not continue where the last batch ended, INVALID_TXN_STATE when it
-        has a transaction open and this batch is no part of it. A coordinator's batch has no sequence number.
+        has a transaction open and this batch is no part of it, or when the batch would begin a transaction of which
+        its coordinator has not been asked (`admit`). A coordinator's batch has no sequence number.
         """
         state = self._states.get(header.producer_id)
+        if header.is_transactional and header.producer_id not in self._admitted:
+            self._refuse_unknown(header, state)
         if state is None:
             return None
         epoch, first_sequence = header.producer_epoch, header.base_sequence
@@ -126,7 +130,7 @@ class ProducerStates:
             return
         if header[5] & TRANSACTIONAL_FLAG and state.transaction_start < 0:
             state.transaction_start = header[0]
-            self._expected.pop(header[9], None)
+            self._forget_question(header[9])
             self._open[header[0]] = header[9]
         if header[11] == NO_SEQUENCE:
             return
@@ -200,7 +204,7 @@ class ProducerStates:
         self.update(header)
         state = self._states[marker.producer_id]
         state.coordinator_epoch = max(state.coordinator_epoch, marker.coordinator_epoch)
-        self._expected.pop(marker.producer_id, None)
+        self._forget_question(marker.producer_id)
         first_offset, state.transaction_start = state.transaction_start, NO_OFFSET
         if first_offset < 0:
             return None
@@ -212,15 +216,28 @@ class ProducerStates:
         return AbortedTransaction(marker.producer_id, first_offset, header.base_offset, stable)
 
     def expect(self, producer_id: int) -> object:
-        """Begin to ask whether a producer has a transaction open; return what `is_expected` wants to see then.
+        """Begin to ask whether a producer has a transaction open; return what `admit` wants to see then.
 
         A marker that comes in between ends what was asked about: what is appended after it would hang (KIP-890).
         """
         return self._expected.setdefault(producer_id, object())
 
-    def is_expected(self, producer_id: int, token: object) -> bool:
-        """Whether no marker has come since `expect` returned this token."""
-        return self._expected.get(producer_id) is token
+    def admit(self, producer_id: int, token: object) -> bool:
+        """Let a producer begin a transaction; False when a marker has come since `expect` returned this token."""
+        if self._expected.get(producer_id) is not token:
+            return False
+        self._admitted[producer_id] = None
+        return True
+
+    def _forget_question(self, producer_id: int) -> None:
+        self._expected.pop(producer_id, None)
+        self._admitted.pop(producer_id, None)
+
+    def _refuse_unknown(self, header: BatchHeader, state: ProducerState | None) -> None:
+        if state is None or state.transaction_start < 0:
+            raise KafkaError(
+                ErrorCode.INVALID_TXN_STATE, f"producer {header.producer_id} has no transaction that is known here"
+            )
 
 
 def _refuse_epoch(producer_id: int, epoch: int, state: ProducerState) -> None:

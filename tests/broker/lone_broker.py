@@ -20,7 +20,7 @@ from memory_disk import MemoryDisk
 
 from cluster import controller
 from cluster.base.configs import Configs
-from cluster.base.errors import KafkaError
+from cluster.base.errors import ErrorCode, KafkaError
 from cluster.base.ids import NodeId, TopicPartition
 from cluster.base.ports import SilentTracer
 from cluster.broker import BrokerContext
@@ -34,6 +34,7 @@ from cluster.metadata import (
     apply_batch,
     delta_between,
 )
+from cluster.node.transaction_service import TransactionService
 from cluster.records import build_batch
 from cluster.replication import Partition, Replicas
 from cluster.rpc import controller_pb2
@@ -199,6 +200,17 @@ def encoded(message: Any) -> bytes:
     return buffer.getvalue()
 
 
+class LonePeers:
+    """The way to other brokers: none of them answers, this one does."""
+
+    own: TransactionService
+
+    async def call(self, broker: NodeId, method: str, request: Any, *, timeout_ms: int) -> Any:
+        if broker != 1:
+            raise KafkaError(ErrorCode.NETWORK_EXCEPTION)
+        return await getattr(self.own, method)(request, None)
+
+
 class LoneBroker:
     """Broker 1, whose controller decides at once; other brokers exist in the metadata only."""
 
@@ -214,6 +226,7 @@ class LoneBroker:
         self.controller_error: KafkaError | None = None
         self.flushed: list[TopicPartition] = []
         self.flush_gate: asyncio.Event | None = None
+        self.peers = LonePeers()
         self.context = BrokerContext(
             node_id=NodeId(1),
             cluster_id=CLUSTER_ID,
@@ -225,7 +238,9 @@ class LoneBroker:
             active_controller=lambda: NodeId(101),
             broker_epoch=lambda: 7,
             flush=self._flush,
+            peers=self.peers,
         )
+        self.peers.own = TransactionService(self.context)
         self.set_image(replace(self.image, offset=1, brokers={n: registration(n) for n in (1, 2, 3)}))
 
     async def _flush(self, partition: Partition) -> None:

@@ -148,7 +148,8 @@ def test_each_partition_has_its_own_error() -> None:
             client.send(PRODUCE, 9, produce(topic, records, partition=partition))
         client.send(PRODUCE, 13, produce(UUID(int=77), batch(b"a")))
         client.send(PRODUCE, 9, produce("orders", batch(b"a"), acks=2))
-        client.send(PRODUCE, 9, {**produce("orders", batch(b"a")), "transactional_id": "t"})
+        of_a_transaction = batch(b"a", transactional=True, producer_id=1, producer_epoch=0, base_sequence=0)
+        client.send(PRODUCE, 9, produce("orders", of_a_transaction))  # of which nobody knows
         await turns()
         errors = errors_of(client.replies())
         assert errors[:3] == ["UNKNOWN_TOPIC_OR_PARTITION", "UNKNOWN_TOPIC_OR_PARTITION", "INVALID_RECORD"]

@@ -435,12 +435,17 @@ def test_the_first_who_asks_for_a_coordinator_has_the_offsets_topic_created(vers
 
 
 @pytest.mark.parametrize("version", range(1, 7))
-def test_there_is_no_transaction_coordinator_yet_and_the_client_stays(version: int) -> None:
+def test_a_transactional_id_is_coordinated_by_the_leader_of_its_partition(version: int) -> None:
     async def run(broker: LoneBroker) -> None:
         asked = {"key": "t", "key_type": 1} if version < 4 else {"coordinator_keys": ("t",), "key_type": 1}
         reply = await broker.client().ask(FIND_COORDINATOR, version, asked)
         answer = reply if version < 4 else reply.coordinators[0]
-        assert error_of(answer) == "COORDINATOR_NOT_AVAILABLE"
+        assert error_of(answer) == "NONE"
+        partitions = broker.image.topics["__transaction_state"].partitions
+        assert answer.node_id == partitions[16].leader, '"t".hashCode() is 116 in Java'
+        asked = {"key": "t", "key_type": 2} if version < 4 else {"coordinator_keys": ("t",), "key_type": 2}
+        reply = await broker.client().ask(FIND_COORDINATOR, version, asked)
+        assert error_of(reply if version < 4 else reply.coordinators[0]) == "INVALID_REQUEST"
 
     on_broker(run)
 

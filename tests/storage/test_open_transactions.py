@@ -78,9 +78,14 @@ class Writer:
             base_sequence=-1,
             transactional=True,
         )
+        self.admit(producer)
         appended = self.log.append_as_leader(memoryview(batch), 0, NOW_MS, by_coordinator=True)
         self.model.events.append((appended.first_offset, producer, False, False))
         return appended.first_offset
+
+    def admit(self, producer: int) -> None:
+        producers = self.log.producers
+        assert producers.admit(producer, producers.expect(producer))
 
     def end(self, producer: int, is_commit: bool, epoch: int = 0) -> int:
         appended = self.log.append_marker(EndMarker(producer, epoch, is_commit, 0), 0, NOW_MS, is_strict=False)
@@ -152,19 +157,30 @@ def test_a_marker_from_the_past_is_refused(epoch: int, coordinator_epoch: int, i
     batch = build_batch(
         [(None, b"v", ())], timestamp_ms=NOW_MS, producer_id=1, producer_epoch=5, base_sequence=0, transactional=True
     )
+    writer.admit(1)
     writer.log.append_as_leader(memoryview(batch), 0, NOW_MS)
     with pytest.raises(KafkaError) as refused:
         writer.log.append_marker(EndMarker(1, epoch, False, coordinator_epoch), 0, NOW_MS, is_strict)
     assert refused.value.code is error
 
 
-def test_what_was_asked_about_before_a_marker_is_not_expected_after_it() -> None:
+def test_what_was_asked_about_before_a_marker_is_not_admitted_after_it() -> None:
     writer = Writer()
     producers = writer.log.producers
     token = producers.expect(1)
-    assert producers.is_expected(1, token)
     writer.end(1, is_commit=False)
-    assert not producers.is_expected(1, token)
+    assert not producers.admit(1, token)
+    assert producers.admit(1, producers.expect(1))
+
+
+def test_a_transaction_that_nobody_has_asked_about_cannot_begin() -> None:
+    log = open_log(MemoryDisk())
+    batch = build_batch(
+        [(None, b"v", ())], timestamp_ms=NOW_MS, producer_id=1, producer_epoch=0, base_sequence=0, transactional=True
+    )
+    with pytest.raises(KafkaError) as refused:
+        log.append_as_leader(memoryview(batch), 0, NOW_MS)
+    assert refused.value.code is ErrorCode.INVALID_TXN_STATE
 
 
 def test_a_producer_with_an_open_transaction_does_not_expire() -> None:

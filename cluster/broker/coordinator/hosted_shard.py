@@ -13,17 +13,17 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from enum import Enum
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from cluster.base.configs import Configs
 from cluster.base.errors import ErrorCode, KafkaError
+from cluster.base.moments import Moment
 from cluster.base.ports import Clock, DiskError, Tracer
 from cluster.base.trace import CoordinatorLoaded, CoordinatorUnloaded
 from cluster.broker.coordinator.failures import coordinator_error
 from cluster.broker.deadlines import Deadline, Deadlines
-from cluster.groups import Moment
-from cluster.records import build_batch, iterate_headers, read_batch_records
-from cluster.replication import ACKS_ALL, Partition, Waiter
+from cluster.records import BatchHeader, EndMarker, build_batch, iterate_headers, read_batch_records, read_marker
+from cluster.replication import ACKS_ALL, AppendOutcome, Partition, Waiter
 from cluster.wire import MalformedMessage
 
 log = logging.getLogger(__name__)
@@ -90,6 +90,17 @@ class Shard(Protocol[D]):
         """What was due could not be written: it is due again at `at_ms`."""
 
 
+@runtime_checkable
+class TransactionalShard(Protocol):
+    """A shard some of whose records are written in transactions, and count when their marker comes."""
+
+    def replay_pending(self, producer_id: int, key: bytes | None, value: bytes | None) -> None:
+        """Take in a record of a transaction. Raises MalformedMessage."""
+
+    def replay_marker(self, producer_id: int, is_commit: bool) -> None:
+        """Take in how a transaction ended."""
+
+
 class ShardHost(Protocol):
     """What a shard needs of its broker (`BrokerContext` has it)."""
 
@@ -118,6 +129,8 @@ class HostedShard(Generic[S]):
         self.state = ShardState.LOADING
         self._host = host
         self._shard = shard
+        given: object = shard
+        self._transactional = given if isinstance(given, TransactionalShard) else None
         self._leader_epoch = partition.leader_epoch
         self._written_offset = 0
         self._waiting: dict[int, asyncio.Future[Any]] = {}
@@ -163,13 +176,22 @@ class HostedShard(Generic[S]):
         for position, header in iterate_headers(data):
             offset = header.next_offset
             if header.is_control:
+                self._load_marker(data, position, header)
                 continue
             for record in read_batch_records(data, position, header):
                 try:
-                    self._shard.replay(record.key, record.value)
+                    if header.is_transactional and self._transactional is not None:
+                        self._transactional.replay_pending(header.producer_id, record.key, record.value)
+                    else:
+                        self._shard.replay(record.key, record.value)
                 except MalformedMessage as error:  # anybody may produce to the topic; Kafka skips such records too
                     log.error("%s at offset %d: %s", self.partition.topic_partition, record.offset, error)
         return offset
+
+    def _load_marker(self, data: memoryview, position: int, header: BatchHeader) -> None:
+        marker = read_marker(data, position, header)
+        if marker is not None and self._transactional is not None:
+            self._transactional.replay_marker(marker.producer_id, marker.is_commit)
 
     def close(self) -> None:
         """Coordinate no more. Whoever waits is sent to look for the new coordinator."""
@@ -204,6 +226,16 @@ class HostedShard(Generic[S]):
         if decision.records:
             self._carry_out(decision)
 
+    def write_marker(self, marker: EndMarker, is_strict: bool) -> AppendOutcome:
+        """End a producer's transaction in this partition; what rests upon it is told when it is committed."""
+        now = self._now()
+        outcome = self.partition.append_marker(marker, is_strict, now.monotonic_ms, now.wall_ms)
+        if outcome.error is ErrorCode.NONE:
+            self._written_offset = outcome.required_offset
+            if self._transactional is not None:
+                self._transactional.replay_marker(marker.producer_id, marker.is_commit)
+        return outcome
+
     def _now(self) -> Moment:
         clock = self._host.clock
         return Moment(clock.monotonic_ms(), clock.wall_ms())
@@ -212,7 +244,7 @@ class HostedShard(Generic[S]):
         """Append, take in, and see to the answers. With an error nothing has happened."""
         needs_flush = False
         if decision.records:
-            error = self._append(decision.records)
+            error = self._append(decision.records, getattr(decision, "producer", None))
             if error is not ErrorCode.NONE:
                 return error
             needs_flush = self.partition.flush_needed()
@@ -225,10 +257,17 @@ class HostedShard(Generic[S]):
         self._arm()
         return ErrorCode.NONE
 
-    def _append(self, records: Sequence[tuple[bytes, bytes | None]]) -> ErrorCode:
+    def _append(self, records: Sequence[tuple[bytes, bytes | None]], producer: tuple[int, int] | None) -> ErrorCode:
         now = self._now()
-        batch = build_batch([(key, value, ()) for key, value in records], timestamp_ms=now.wall_ms)
-        outcome = self.partition.append(memoryview(batch), ACKS_ALL, now.monotonic_ms, now.wall_ms)
+        producer_id, epoch = producer or (-1, -1)
+        batch = build_batch(
+            [(key, value, ()) for key, value in records],
+            timestamp_ms=now.wall_ms,
+            producer_id=producer_id,
+            producer_epoch=epoch,
+            transactional=producer is not None,
+        )
+        outcome = self.partition.append(memoryview(batch), ACKS_ALL, now.monotonic_ms, now.wall_ms, by_coordinator=True)
         if outcome.error is ErrorCode.NONE:
             self._written_offset = outcome.required_offset
         else:

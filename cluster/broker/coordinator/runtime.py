@@ -11,11 +11,12 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from cluster.base.errors import ErrorCode, KafkaError
 from cluster.base.ids import NO_EPOCH, TopicPartition
+from cluster.base.moments import Moment
 from cluster.broker.coordinator.hosted_shard import Decided, HostedShard, Shard, ShardHost, ShardState
 from cluster.broker.coordinator.topic import InternalTopic
-from cluster.groups import Moment
 from cluster.metadata import MetadataImage
-from cluster.replication import Replicas
+from cluster.records import EndMarker
+from cluster.replication import AppendOutcome, Replicas
 
 
 class CoordinatorHost(ShardHost, Protocol):
@@ -28,6 +29,7 @@ class CoordinatorHost(ShardHost, Protocol):
 
 
 S = TypeVar("S", bound=Shard[Any])
+T = TypeVar("T")
 
 
 class CoordinatorRuntime(Generic[S]):
@@ -59,7 +61,11 @@ class CoordinatorRuntime(Generic[S]):
         if leads and hosted is None:
             assert partition is not None
             self._shards[number] = hosted = HostedShard(self._host, partition, self._make_shard())
-            self._host.spawn(hosted.load())
+            self._host.spawn(self.serve(hosted))
+
+    async def serve(self, hosted: HostedShard[S]) -> None:
+        """Bring a shard to life."""
+        await hosted.load()
 
     async def ask(self, key: str, decide: Callable[[S, int, Moment], Decided]) -> Any:
         """Let the shard that holds a key decide, and return the reply when it is true.
@@ -67,18 +73,37 @@ class CoordinatorRuntime(Generic[S]):
         Raises KafkaError: NOT_COORDINATOR, COORDINATOR_NOT_AVAILABLE, COORDINATOR_LOAD_IN_PROGRESS or what became of
         the write; the request may have been carried out all the same when the error came after the append.
         """
-        number = self.topic.partition_for(key, self._host.image())
-        hosted = None if number is None else self._shards.get(number)
+        return await self._active(key).ask(decide)
+
+    def _active(self, key: str) -> HostedShard[S]:
+        hosted = self.hosted_for(key)
         if hosted is None or hosted.state is ShardState.FAILED or not hosted.partition.is_leader:
             raise KafkaError(ErrorCode.NOT_COORDINATOR)
         if hosted.state is ShardState.LOADING:
             raise KafkaError(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
-        return await hosted.ask(decide)
+        return hosted
+
+    def write_marker(self, number: int, marker: EndMarker, is_strict: bool) -> AppendOutcome:
+        """End a producer's transaction in a partition of the topic."""
+        hosted = self._shards.get(number)
+        if hosted is None or hosted.state in (ShardState.FAILED, ShardState.CLOSED):
+            return AppendOutcome(ErrorCode.NOT_LEADER_OR_FOLLOWER)
+        if hosted.state is ShardState.LOADING:
+            return AppendOutcome(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
+        return hosted.write_marker(marker, is_strict)
+
+    def hosted_for(self, key: str) -> HostedShard[S] | None:
+        """Return the shard that holds a key, in whatever state; None when its partition is led elsewhere."""
+        number = self.topic.partition_for(key, self._host.image())
+        return None if number is None else self._shards.get(number)
+
+    def look_up(self, key: str, find: Callable[[S], T]) -> T:
+        """Return what a question that changes nothing finds. Raises KafkaError as `ask`."""
+        return find(self._active(key).shard)
 
     def epoch_of(self, key: str) -> int:
         """Return the leader epoch under which this broker coordinates a key; NO_EPOCH when it does not."""
-        number = self.topic.partition_for(key, self._host.image())
-        hosted = None if number is None else self._shards.get(number)
+        hosted = self.hosted_for(key)
         return NO_EPOCH if hosted is None else hosted.partition.leader_epoch
 
     def tell_all(self, decide: Callable[[S], Decided]) -> None:

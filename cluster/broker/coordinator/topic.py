@@ -1,7 +1,6 @@
 """Internal topics: which there are, how they are made, and in which partition a key's state lies.
 
-Here: `__consumer_offsets`, and `__transaction_state` in due time. The topic is created by the first client that asks
-who coordinates.
+Here: `__consumer_offsets` and `__transaction_state`. A topic is created by the first client that asks who coordinates.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ class InternalTopic:
     partitions_config: str
     replication_factor_config: str
     segment_bytes_config: str
+    min_isr_config: str | None = None
 
     def creation(self, configs: Configs, image: MetadataImage) -> controller_pb2.CreateTopicsRequest:
         """Return the request that creates it.
@@ -30,6 +30,8 @@ class InternalTopic:
         """
         wanted = configs.integer(self.replication_factor_config)
         settings = {"cleanup.policy": "compact", "segment.bytes": configs.text(self.segment_bytes_config)}
+        if self.min_isr_config is not None:
+            settings["min.insync.replicas"] = configs.text(self.min_isr_config)
         topic = controller_pb2.NewTopic(
             name=self.name,
             partitions=configs.integer(self.partitions_config),
@@ -51,7 +53,15 @@ CONSUMER_OFFSETS = InternalTopic(
     "offsets.topic.segment.bytes",
 )
 
-INTERNAL_TOPICS: Mapping[str, InternalTopic] = {topic.name: topic for topic in (CONSUMER_OFFSETS,)}
+TRANSACTION_STATE = InternalTopic(
+    "__transaction_state",
+    "transaction.state.log.num.partitions",
+    "transaction.state.log.replication.factor",
+    "transaction.state.log.segment.bytes",
+    "transaction.state.log.min.isr",
+)
+
+INTERNAL_TOPICS: Mapping[str, InternalTopic] = {topic.name: topic for topic in (CONSUMER_OFFSETS, TRANSACTION_STATE)}
 """Internal topics by name."""
 
 

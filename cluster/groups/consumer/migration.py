@@ -11,9 +11,10 @@ from dataclasses import replace
 
 from cluster.base.errors import ErrorCode, KafkaError
 from cluster.base.ids import TopicPartition
+from cluster.base.moments import Moment
 from cluster.groups.consumer.group import ClassicSide, ConsumerGroup, ConsumerMember
 from cluster.groups.consumer.partitions import NO_PARTITIONS, Partitions, identified, named
-from cluster.groups.decision import Moment, Settings
+from cluster.groups.decision import Settings
 from cluster.groups.group import Group, Member
 from cluster.groups.states import GroupState
 from cluster.groups.subscription import (

@@ -12,6 +12,7 @@ from hashlib import blake2b
 from typing import Any
 
 from cluster.base.ids import TopicId
+from cluster.base.moments import Moment
 from cluster.base.trace import TraceEvent
 from cluster.groups.consumer.assignors import Subscriber, targets_of
 from cluster.groups.consumer.group import ConsumerGroup, ConsumerMember, ResolvedRegex
@@ -19,7 +20,7 @@ from cluster.groups.consumer.partitions import NO_PARTITIONS, Partitions
 from cluster.groups.consumer.reconciliation import reconcile
 from cluster.groups.consumer.regexes import matching
 from cluster.groups.consumer.states import MemberState
-from cluster.groups.decision import Answer, Moment, Settings
+from cluster.groups.decision import Answer, Settings
 from cluster.metadata import MetadataImage
 
 
