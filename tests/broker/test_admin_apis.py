@@ -15,6 +15,7 @@ from cluster.base.ids import NO_NODE, NodeId
 from cluster.rpc import controller_pb2, metadata_pb2
 
 API_VERSIONS, DESCRIBE_CONFIGS, ALTER_CONFIGS, INCREMENTAL_ALTER, UPDATE_FEATURES = 18, 32, 33, 44, 57
+DESCRIBE_SCRAM = 50
 DESCRIBE_QUORUM, UNREGISTER_BROKER, LIST_CONFIG_RESOURCES, DESCRIBE_TOPIC_PARTITIONS = 55, 64, 74, 75
 TOPIC, BROKER, GROUP = 2, 4, 32
 TIMEOUT = timedelta(seconds=10)
@@ -273,5 +274,18 @@ def test_the_quorum_is_told_as_the_controller_knows_it(version: int) -> None:
             assert [(node.node_id, node.listeners[0].host, node.listeners[0].port) for node in reply.nodes] == [
                 (101, "c1", 9093)
             ]
+
+    on_broker(run)
+
+
+def test_nobody_has_credentials() -> None:
+    async def run(broker: LoneBroker) -> None:
+        client = broker.client()
+        assert (await client.ask(DESCRIBE_SCRAM, 0, {"users": None})).results == ()
+        reply = await client.ask(DESCRIBE_SCRAM, 0, {"users": [{"name": name} for name in ("a", "b", "b")]})
+        assert [(result.user, error_of(result)) for result in reply.results] == [
+            ("a", "RESOURCE_NOT_FOUND"),
+            ("b", "DUPLICATE_RESOURCE"),
+        ]
 
     on_broker(run)

@@ -49,6 +49,7 @@ def test_topic_configs_are_set_appended_to_subtracted_from_and_deleted() -> None
         ("cleanup.policy", APPEND, "compact", {"retention.ms": "5", "cleanup.policy": "delete,compact"}),
         ("cleanup.policy", SUBTRACT, "delete", {"retention.ms": "5", "cleanup.policy": "compact"}),
         ("retention.ms", DELETE, None, {"cleanup.policy": "compact"}),
+        ("leader.replication.throttled.replicas", DELETE, None, {"cleanup.policy": "compact"}),
         ("cleanup.policy", DELETE, None, {}),
     )
     for name, operation, value, expected in steps:
@@ -74,7 +75,6 @@ def test_a_topic_falls_back_to_what_was_set_on_all_brokers_then_to_the_static_co
     [
         ((TOPIC_RESOURCE, "nowhere"), "retention.ms", SET, "1", ErrorCode.UNKNOWN_TOPIC_OR_PARTITION),
         (ORDERS_TOPIC, "retention", SET, "1", ErrorCode.INVALID_CONFIG),
-        (ORDERS_TOPIC, "retention", DELETE, None, ErrorCode.INVALID_CONFIG),
         (ORDERS_TOPIC, "retention.ms", SET, "x", ErrorCode.INVALID_CONFIG),
         (ORDERS_TOPIC, "retention.ms", SET, None, ErrorCode.INVALID_CONFIG),
         (ORDERS_TOPIC, "retention.ms", APPEND, "1", ErrorCode.INVALID_CONFIG),
