@@ -29,11 +29,14 @@ CONSUMER_CONFIGS: Mapping[str, tuple[str, type]] = {
     "fetch.max.wait.ms": ("fetch_max_wait_ms", int),
     "fetch.min.bytes": ("fetch_min_bytes", int),
     "isolation.level": ("isolation_level", str),
+    "heartbeat.interval.ms": ("heartbeat_interval_ms", int),
     "max.partition.fetch.bytes": ("max_partition_fetch_bytes", int),
+    "max.poll.interval.ms": ("max_poll_interval_ms", int),
     "max.poll.records": ("max_poll_records", int),
     "metadata.max.age.ms": ("metadata_max_age_ms", int),
     "request.timeout.ms": ("request_timeout_ms", int),
     "retry.backoff.ms": ("retry_backoff_ms", int),
+    "session.timeout.ms": ("session_timeout_ms", int),
 }
 """aiokafka's name and type."""
 

@@ -91,7 +91,11 @@ class Cluster(Strict):
 
 
 class Client(Strict):
-    """A workload: a producer or a consumer of one topic."""
+    """A workload: a producer or a consumer of one topic.
+
+    A consumer with a `group` works on each record for so long (`work`), commits `before` or `after` it has worked on
+    what a poll gave it, and dies after its `lifetime`, in the middle of whatever it does; another takes its place.
+    """
 
     later: ClassVar[tuple[str, ...]] = ("transact", "count")
     produce: str | None = None
@@ -100,12 +104,20 @@ class Client(Strict):
     acks: Literal[0, 1, "all"] = "all"
     partition: int | None = Field(None, ge=0)
     group: str | None = None
+    work: DurationUs = 0
+    commit: Literal["before", "after"] = "after"
+    lifetime: DurationUs | None = None
     config: dict[str, ConfigText] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _one_job(self) -> Client:
         if (self.produce is None) == (self.consume is None):
             raise ValueError("a client has one job: produce or consume")
+        for key in ("group", "work", "commit", "lifetime"):
+            if key in self.model_fields_set and (self.consume is None or self.group is None):
+                raise ValueError(f"{key} is for a consumer in a group: consume: TOPIC, group: NAME")
+        if self.group is not None and self.partition is not None:
+            raise ValueError("a group gives its members their partitions: leave partition out")
         return self
 
     @property

@@ -1,7 +1,8 @@
 """Workloads: unmodified aiokafka clients that write and read while the cluster is broken.
 
 Here: producers with values that are unique in a run (`p1-000123`), consumers, and what each was told, as trace events.
-Consumers assign partitions to themselves, as members of no group. Not here: the reading back (`read_back`).
+Consumers assign partitions to themselves, unless they have a group (`group_consumers`). Not here: the reading back
+(`read_back`).
 
 Three outcomes. **Acked**: the producer was given an offset (or, under acks=0, was not told otherwise). **Failed**: the
 record never left the client, or the broker refused it for what it is. **Unknown**: everything else; a produce that
@@ -28,6 +29,7 @@ from cluster.base.trace import (
 )
 from cluster.lab import ClientHandle, Target
 from cluster.scenario.client_configs import client_arguments
+from cluster.scenario.group_consumers import GroupConsumer
 from cluster.scenario.schema import Client
 
 REQUEST_TIMEOUT_MS = {"kafka": 10_000, "fast": 2_000}
@@ -126,6 +128,10 @@ class Workloads:
     # --- consumers ---------------------------------------------------------------------------------
 
     async def _consume(self, name: str, client: Client) -> None:
+        if client.group is not None:
+            make = partial(make_consumer, self._target, name, group=client.group, **client_arguments(client))
+            await GroupConsumer(self._target, name, client, make, lambda: self._stopping).run()
+            return
         consumer = make_consumer(self._target, name, **client_arguments(client))
         if not await self._connected(consumer):
             return
@@ -172,8 +178,8 @@ def make_producer(target: Target, name: str, client: Client) -> AIOKafkaProducer
     return AIOKafkaProducer(bootstrap_servers=target.bootstrap, client_id=name, acks=client.acks, **arguments)
 
 
-def make_consumer(target: Target, name: str, **configs: Any) -> AIOKafkaConsumer:
-    """Return a consumer that is not started and belongs to no group."""
+def make_consumer(target: Target, name: str, group: str | None = None, **configs: Any) -> AIOKafkaConsumer:
+    """Return a consumer that is not started and commits only when it is told to."""
     defaults = {
         "auto_offset_reset": "earliest",
         "request_timeout_ms": max(REQUEST_TIMEOUT_MS[target.spec.profile], 5_000),
@@ -182,7 +188,7 @@ def make_consumer(target: Target, name: str, **configs: Any) -> AIOKafkaConsumer
     return AIOKafkaConsumer(
         bootstrap_servers=target.bootstrap,
         client_id=name,
-        group_id=None,
+        group_id=group,
         enable_auto_commit=False,
         **{**defaults, **configs},
     )
