@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from cluster.base.ids import TopicPartition
@@ -39,7 +40,11 @@ _WATCHED = ("one-leader-per-epoch", "one-active-controller-per-epoch", "high-wat
 class ThreeBrokers:
     """Brokers b1, b2 and b3, which are the controllers as well."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(
+        self, directory: Path, properties: Mapping[str, str] = MappingProxyType({}), racks: Sequence[str] = ()
+    ) -> None:
+        self._properties = {**PROPERTIES, **properties}
+        self._racks = racks or ("", "", "")
         self._oracles = [ORACLES[name]() for name in _WATCHED]
         self._numbers = count(1)
         self._loop = asyncio.new_event_loop()
@@ -158,7 +163,9 @@ class ThreeBrokers:
     # --- inside ------------------------------------------------------------------------------------
 
     async def _make_target(self, directory: Path) -> LocalTarget:
-        spec = replace(numbered_cluster(3, 3, combined=True), profile="fast", properties=PROPERTIES)
+        numbered = numbered_cluster(3, 3, combined=True)
+        brokers = tuple(replace(each, rack=rack) for each, rack in zip(numbered.brokers, self._racks, strict=True))
+        spec = replace(numbered, brokers=brokers, profile="fast", properties=self._properties)
         target = LocalTarget(spec, directory=directory)
         target.subscribe(self._show)
         return target
