@@ -90,6 +90,8 @@ class ClusterView:
         controllers: Sequence[str],
         clients: Sequence[str] = (),
         racks: Mapping[str, str] | None = None,
+        *,
+        passing: Sequence[str] = (),
     ) -> None:
         self.brokers = tuple(brokers)
         self.controllers = tuple(controllers)
@@ -97,7 +99,8 @@ class ClusterView:
         self.racks: Mapping[str, str] = racks or {}
         self.names: Mapping[int, str] = {number: name for name, number in node_ids.items()}
         self.nodes: dict[str, NodeView] = {name: NodeView() for name in node_ids}
-        self.workloads: dict[str, ClientView] = {name: ClientView() for name in clients}
+        # `passing`: clients that come for one errand; their records count, but nobody can name them.
+        self.workloads: dict[str, ClientView] = {name: ClientView() for name in (*clients, *passing)}
         self.partitions: dict[TopicPartition, PartitionMetadataApplied] = {}
         self.now_us = 0
         self._controller: tuple[int, str] | None = None

@@ -20,7 +20,10 @@ from cluster.base.trace import (
 )
 
 _US_PER_SECOND = 1_000_000
-_MARKS = ("when", "note", "heal", "start", "restart", "resume")
+_MARKS = (
+    "when", "note", "heal", "start", "restart", "resume",
+    "elect", "reassign", "config", "add-broker", "remove-broker", "produce",
+)  # fmt: skip
 """Actions after which nothing is broken: moments rather than stretches."""
 
 _DOWN = ("killed", "stopped", "powered-off")
@@ -87,7 +90,7 @@ def fault_bands(trace: Iterable[Traced], clock: RunClock, notes: Mapping[str, st
             begin_s = clock.seconds(traced.time_us)
             is_moment = event.action in _MARKS
             end_s = begin_s if is_moment else clock.seconds(clock.heal_us)
-            note = notes.get(event.step, "")
+            note = notes.get(event.step.partition("/")[0], "")  # the second blow of a repeated step is crash/2
             bands[event.step] = FaultBand(event.step, event.action, tuple(event.targets), begin_s, end_s, note)
         elif isinstance(event, StepEnded) and event.step in bands:
             bands[event.step] = replace(bands[event.step], end_s=clock.seconds(traced.time_us))

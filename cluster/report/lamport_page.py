@@ -11,7 +11,7 @@ from math import hypot
 
 from cluster.report.lamport import Diagram, Row
 
-LANE_PX = 30
+LANE_PX = 26
 ROW_PX = 42
 NOTE_PX = 26
 LATER_S = 0.75
@@ -58,6 +58,11 @@ class PlacedDiagram:
         """Whether a lane's name is wider than the lane."""
         return any(len(name) > 3 for name, _ in self.lanes)
 
+    @property
+    def head_height(self) -> int:
+        """How high the longest name stands."""
+        return min(12 + 8 * max((len(name) for name, _ in self.lanes), default=0), 126)
+
 
 def place_diagram(diagram: Diagram, heading: str, about: str) -> PlacedDiagram:
     """Return a diagram with everything in its place."""
@@ -101,7 +106,7 @@ def place_diagram(diagram: Diagram, heading: str, about: str) -> PlacedDiagram:
 def _note(row: Row) -> str:
     parts: list[str] = []
     if row.elided:
-        parts.append(f"{row.elided} more record{'' if row.elided == 1 else 's'} sent")
+        parts.append(f"{row.elided} more record{'' if row.elided == 1 else 's'}")
     if row.gap_s >= LATER_S:
         parts.append(f"{row.gap_s:.3f} s later")
     return " · ".join(parts)

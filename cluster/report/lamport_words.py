@@ -7,7 +7,7 @@ fields, so that a new one is never invisible. Not here: which events are shown (
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -62,12 +62,23 @@ def words_of(traced: Traced, names: Names) -> Words:
     return Words(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", traced.event.kind).lower(), told)
 
 
+def told_targets(targets: Sequence[str]) -> str:
+    """Return the targets of a step as people read them; the sides of a partition (`cut:b1`) one after the other."""
+    if not targets or not all(":" in target for target in targets):
+        return ", ".join(targets)
+    sides: dict[str, list[str]] = {}
+    for target in targets:
+        side, _, name = target.partition(":")
+        sides.setdefault(side, []).append(name)
+    return " | ".join(f"{side}: {', '.join(members)}" for side, members in sides.items())
+
+
 def _who(names: Names, number: int) -> str:
     return "nobody" if number == NO_NODE else names.get(number, str(number))
 
 
 def _appended(event: Any, _: Names) -> Words:
-    span = f"{event.base_offset}" + ("" if event.last_offset == event.base_offset else f" to {event.last_offset}")
+    span = f"{event.base_offset}" + ("" if event.last_offset == event.base_offset else f"–{event.last_offset}")
     how = "as leader" if event.role == "leader" else "a copy"
     return Words(f"appends {span}", f"{how}, epoch {event.leader_epoch}")
 
@@ -91,7 +102,7 @@ def _fault(event: Any, _: Names) -> Words:
 
 
 def _step(event: Any, _: Names) -> Words:
-    return Words(f"{event.step}: {event.action}", ", ".join(event.targets), "lab")
+    return Words(f"{event.step}: {event.action}", told_targets(event.targets), "lab")
 
 
 def _isr_asked(event: Any, names: Names) -> Words:

@@ -62,6 +62,11 @@ class PlacedPartition:
     folds: tuple[Stretch, ...]
     epochs: tuple[tuple[int, int], ...]
 
+    @property
+    def has_cuts(self) -> bool:
+        """Whether any replica lost anything."""
+        return any(lane.cuts for moment in self.moments for lane in moment.lanes)
+
 
 def place_partition(partition: TopicPartition, moments: tuple[LaneMoment, ...]) -> PlacedPartition:
     """Return a partition's lanes with everything in its place."""

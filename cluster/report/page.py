@@ -22,6 +22,7 @@ from cluster.report.client_points import client_points
 from cluster.report.fault_bands import FaultBand, LeaderGap, RunClock, fault_bands, leader_gaps
 from cluster.report.lamport import Subject, draw_second
 from cluster.report.lamport_page import PlacedDiagram, place_diagram
+from cluster.report.lamport_words import told_targets
 from cluster.report.lane_page import PlacedPartition, place_partition
 from cluster.report.replica_lanes import lane_moments
 from cluster.report.result import CheckResult, RunResult, Sighting
@@ -116,6 +117,7 @@ def render_page(scenario: Mapping[str, Any], runs: Sequence[RunPage]) -> str:
         lstrip_blocks=True,
     )
     environment.filters["seconds"] = _seconds
+    environment.filters["names"] = told_targets
     rows = [(check, [_same(run.result, check) for run in runs]) for check in _all_checks(runs)]
     return environment.get_template("report.html").render(
         scenario=scenario,
@@ -185,7 +187,7 @@ def _subjects(result: RunResult, bands: Sequence[FaultBand]) -> list[tuple[str, 
     broken = [band for band in bands if not band.is_moment]
     felled = [band for band in broken if band.action in _FELLING] or broken
     return [
-        (f"{band.step}: {band.action} {', '.join(band.targets)}", "no check was violated", Sighting(band.begin_s))
+        (f"{band.step}: {band.action} {told_targets(band.targets)}", "no check was violated", Sighting(band.begin_s))
         for band in felled[:1]
     ]
 

@@ -76,6 +76,7 @@ class _Runner:
             controllers=spec.controllers,
             clients=tuple(plan.clients),
             racks={broker.name: broker.rack for broker in spec.brokers if broker.rack},
+            passing=[step.id for step in plan.steps if step.verb == "produce"],
         )
         self._bindings: dict[str, tuple[str, ...]] = {}
         self._scope = Scope(view, self._bindings)
