@@ -1,6 +1,6 @@
 """Trace events: a typed, ordered account of every step that a learner or a checker would ask about.
 
-Here: what can happen, as frozen facts, and their JSON form. Not here: where events are kept
+Here: what can happen, as frozen facts. Not here: their stamp and their JSON form (`traced`), where events are kept
 (`cluster.runtime`), or what they add up to (`cluster.report`, `cluster.checks`).
 
 A tracer stamps each event with a time in microseconds and the name of the node it happened on.
@@ -8,46 +8,12 @@ A tracer stamps each event with a time in microseconds and the name of the node 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar
+from dataclasses import dataclass
 
-_REGISTRY: dict[str, type[TraceEvent]] = {}
+from cluster.base.facts import unguarded
+from cluster.base.traced import Traced, TraceEvent
 
-
-@dataclass(frozen=True, slots=True)
-class TraceEvent:
-    """The base of every event; `kind` is its name in JSON, derived from the class."""
-
-    kind: ClassVar[str] = "TraceEvent"
-
-    def __init_subclass__(cls) -> None:
-        cls.kind = cls.__name__
-        _REGISTRY[cls.__name__] = cls
-
-
-@dataclass(frozen=True, slots=True)
-class Traced:
-    """One event with its stamp: when (microseconds on the run's clock) and on which node (`b1`, `c1`, `p1`, `lab`)."""
-
-    time_us: int
-    node: str
-    event: TraceEvent
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the flat form that `events.jsonl` holds."""
-        return {"t": self.time_us, "node": self.node, "kind": self.event.kind, **asdict(self.event)}
-
-    @classmethod
-    def from_json(cls, row: dict[str, Any]) -> Traced:
-        """Read the flat form back. Raises KeyError for an unknown kind or a missing field."""
-        kind = _REGISTRY[row["kind"]]
-        values = {field.name: _frozen(row[field.name]) for field in fields(kind)}
-        return cls(row["t"], row["node"], kind(**values))
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
+__all__ = ["TraceEvent", "Traced"]  # handed on; what is defined here needs no mention
 
 # --- nodes ---------------------------------------------------------------------------------------
 
@@ -161,6 +127,7 @@ class PartitionRoleChanged(TraceEvent):
     log_end_offset: int
 
 
+@unguarded
 @dataclass(frozen=True, slots=True)
 class BatchAppended(TraceEvent):
     """Records entered this node's log; `role` says whether it led or copied. `leader_epoch` is the batch's."""
@@ -206,6 +173,7 @@ class LogCompacted(TraceEvent):
     after_bytes: int
 
 
+@unguarded
 @dataclass(frozen=True, slots=True)
 class HighWatermarkAdvanced(TraceEvent):
     """A replica's high watermark moved; on the leader this is what makes records committed."""
@@ -217,6 +185,7 @@ class HighWatermarkAdvanced(TraceEvent):
     leader_epoch: int
 
 
+@unguarded
 @dataclass(frozen=True, slots=True)
 class FollowerProgressed(TraceEvent):
     """A leader learned a follower's log end offset from its fetch."""
@@ -400,6 +369,7 @@ class TransactionStateChanged(TraceEvent):
 # --- clients ---------------------------------------------------------------------------------------
 
 
+@unguarded
 @dataclass(frozen=True, slots=True)
 class RecordSent(TraceEvent):
     """A workload handed a record to its producer. `value` is unique in the run."""
@@ -409,6 +379,7 @@ class RecordSent(TraceEvent):
     value: str
 
 
+@unguarded
 @dataclass(frozen=True, slots=True)
 class RecordAcknowledged(TraceEvent):
     """The producer was told that the record is stored at `offset` (-1 under acks=0)."""
@@ -439,6 +410,7 @@ class RecordUnknown(TraceEvent):
     error: str
 
 
+@unguarded
 @dataclass(frozen=True, slots=True)
 class RecordConsumed(TraceEvent):
     """A consumer was given a record. `final` marks the reading back at the end of a run."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cluster.base.ids import TopicPartition
 from cluster.base.ports import Disk
 from cluster.lab.target import StoredBatch
-from cluster.records import iterate_headers, read_records
+from cluster.records import iterate_headers
 
 
 def read_batches(disk: Disk, topic_partition: TopicPartition) -> list[StoredBatch]:
@@ -23,10 +23,7 @@ def _read_segment(disk: Disk, path: str) -> list[StoredBatch]:
             last_offset=header.last_offset,
             leader_epoch=header.leader_epoch,
             crc=header.crc,
-            values=tuple(
-                (record.value or b"").decode("utf-8", "replace")
-                for record in read_records(content[position : position + header.size_bytes])
-            ),
+            content=content[position : position + header.size_bytes],
         )
         for position, header in iterate_headers(content)
         if not header.is_control

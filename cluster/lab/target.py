@@ -12,12 +12,15 @@ from typing import Any, Protocol
 
 from cluster.base.configs import TOPIC_DEFINITIONS, Configs, check_config
 from cluster.base.errors import KafkaError
+from cluster.base.facts import unguarded
 from cluster.base.ids import NodeId, TopicPartition
 from cluster.base.limits import BROKERS_MAX, CONTROLLERS_MAX, PARTITIONS_PER_TOPIC_MAX
+from cluster.base.ports import Buffer
 from cluster.base.trace import Traced, TraceEvent
 from cluster.lab.damage import NodeFiles
 from cluster.lab.errors import USAGE, LabError
 from cluster.node.config import NodeConfig, Voter
+from cluster.records import read_records
 from cluster.runtime.links import LinkRule
 from cluster.runtime.node_rules import NodeRule
 
@@ -178,15 +181,21 @@ def layout(spec: ClusterSpec, addresses: Mapping[str, NodeAddress], cluster_id: 
     )
 
 
+@unguarded
 @dataclass(frozen=True, slots=True)
 class StoredBatch:
-    """A record batch as it lies on a node's disk; `values` are the record values as text."""
+    """A record batch as it lies on a node's disk."""
 
     base_offset: int
     last_offset: int
     leader_epoch: int
     crc: int
-    values: tuple[str, ...]
+    content: Buffer
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The record values as text, decoded when asked for: most batches are only compared by their checksums."""
+        return tuple((record.value or b"").decode("utf-8", "replace") for record in read_records(self.content))
 
 
 class ClientHandle(Protocol):

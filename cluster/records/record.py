@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from cluster.base.errors import ErrorCode, KafkaError
+from cluster.base.facts import unguarded
 from cluster.base.ports import Buffer
 from cluster.records.compression import compress, decompress
 from cluster.records.header import (
@@ -31,6 +32,7 @@ RecordHeaders = Sequence[tuple[str, bytes | None]]
 _VARINT_BYTES_MAX = 10
 
 
+@unguarded
 @dataclass(frozen=True, slots=True)
 class Record:
     """One record as a consumer sees it; `timestamp` is in milliseconds since 1970."""

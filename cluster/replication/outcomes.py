@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cluster.base.errors import ErrorCode
+from cluster.base.facts import unguarded
 from cluster.base.ids import NO_EPOCH, NO_NODE, NO_OFFSET, NodeId
 from cluster.storage import EpochEndOffset
 
@@ -16,6 +17,7 @@ NO_TIMESTAMP = -1
 """Kafka's "no timestamp"."""
 
 
+@unguarded
 @dataclass(frozen=True, slots=True)
 class AppendOutcome:
     """A produce request's answer for one partition, before it waits for anything.
@@ -32,6 +34,7 @@ class AppendOutcome:
     duplicate: bool = False
 
 
+@unguarded
 @dataclass(frozen=True, slots=True)
 class ReadOutcome:
     """A fetch's answer for one partition. With `diverging`, where the logs still agree, there are no records.
@@ -67,6 +70,7 @@ class EpochOutcome:
     end_offset: int = NO_OFFSET
 
 
+@unguarded
 @dataclass(frozen=True, slots=True)
 class FollowerFetch:
     """What a follower says of itself for one partition when it fetches.
@@ -82,6 +86,7 @@ class FollowerFetch:
     log_start_offset: int = 0
 
 
+@unguarded
 @dataclass(frozen=True, slots=True)
 class FollowerVerdict:
     """What a leader thinks of such a fetch: an error, or a divergence, or (neither) that it may have records."""
