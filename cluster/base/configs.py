@@ -94,6 +94,10 @@ def _boolean(name: str, default: bool, documentation: str, topic_name: str | Non
     return ConfigDefinition(name, ConfigType.BOOLEAN, str(default).lower(), documentation, topic_name)
 
 
+def _legacy(name: str, default: str, mistake: str, documentation: str) -> ConfigDefinition:
+    return ConfigDefinition(name, ConfigType.STRING, default, documentation, choices=(default, mistake))
+
+
 _DYNAMIC = ("producer.id.expiration.ms",)
 """Broker-level configs that may change at run time although no topic can have them."""
 
@@ -314,6 +318,11 @@ _DEFINITIONS = (
         "Whether groups may change the protocol while they have members",
         choices=("bidirectional", "upgrade", "downgrade", "disabled"),
     ),
+    # Mistakes that Kafka once made
+    _legacy("legacy.truncation", "epoch", "high-watermark", "How a follower finds what to cut (KIP-101)"),
+    _legacy("legacy.epoch.lookup", "iterative", "once", "How often a follower compares epochs (KIP-279)"),
+    _legacy("legacy.consumer.fencing", "epoch", "none", "Whether consumers are fenced by leader epochs (KIP-320)"),
+    _legacy("legacy.high.watermark", "maximal-isr", "isr", "Which replicas hold the high watermark back (KIP-497)"),
     # Transactions
     _int("transaction.state.log.num.partitions", 50, "Partitions of __transaction_state", at_least=1),
     ConfigDefinition(

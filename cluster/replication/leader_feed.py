@@ -48,7 +48,7 @@ def place_of(partition: Partition) -> _Place:
     return _Place(
         partition.leader_epoch,
         log.log_end_offset,
-        log.latest_epoch,
+        partition.epoch_to_compare,
         log.log_start_offset,
         partition.high_watermark,
     )

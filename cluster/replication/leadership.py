@@ -35,6 +35,7 @@ class Leadership:
         waiters: CommitWaiters,
         now_ms: int,
         lag_time_max_ms: int,
+        waits_for_joiners: bool = True,
     ) -> None:
         self.node_id = node_id
         self.leader_epoch = state.leader_epoch
@@ -46,6 +47,7 @@ class Leadership:
         self.pending: IsrProposal | None = None
         self.followers: dict[NodeId, FollowerProgress] = {}
         self._lag_time_max_ms = lag_time_max_ms
+        self._waits_for_joiners = waits_for_joiners  # or not, as Kafka before KIP-497
         self.take_metadata(state, now_ms)
 
     def take_metadata(self, state: PartitionState, now_ms: int) -> None:
@@ -90,8 +92,10 @@ class Leadership:
     def _is_about_to_join(
         self, follower: FollowerProgress, log_end_offset: int, now_ms: int, may_be_in_sync: MayBeInSync
     ) -> bool:
-        return follower.is_caught_up(log_end_offset, now_ms, self._lag_time_max_ms) and may_be_in_sync(
-            follower.node_id, follower.broker_epoch
+        return (
+            self._waits_for_joiners
+            and follower.is_caught_up(log_end_offset, now_ms, self._lag_time_max_ms)
+            and may_be_in_sync(follower.node_id, follower.broker_epoch)
         )
 
     def joiner(self, high_watermark: int, now_ms: int, may_be_in_sync: MayBeInSync) -> NodeId | None:
@@ -126,7 +130,7 @@ class Leadership:
         assert set(isr) != set(self.isr), "a change changes something"
         epochs = tuple(-1 if node == self.node_id else self.followers[node].broker_epoch for node in isr)
         self.pending = IsrProposal(isr, epochs, self.leader_epoch, self.partition_epoch)
-        self.maximal_isr = maximal_isr(self.isr, isr)
+        self.maximal_isr = maximal_isr(self.isr, isr if self._waits_for_joiners else None)
         return self.pending
 
     def accepted(self, isr: tuple[NodeId, ...], partition_epoch: int) -> None:

@@ -91,6 +91,7 @@ class Partition(ReadableReplica):
             waiters=waiters,
             now_ms=now_ms,
             lag_time_max_ms=self._host.lag_time_max_ms,
+            waits_for_joiners=not self._legacy.waits_for_members_only,
         )
         self._isr_settled(self._leadership, now_ms)
         self._notify(urgent=True)
@@ -103,6 +104,7 @@ class Partition(ReadableReplica):
         leadership, self._leadership = self._leadership, None
         if changed:
             self._take_role(RoleEvent.FOLLOW, state)
+            self._begin_to_compare()
         self.partition_epoch = state.partition_epoch
         self.isr = state.isr
         if leadership is not None:

@@ -63,6 +63,8 @@ class ReadableReplica(Replica):
         `from_follower`: a follower may answer as well. Beyond its end it says OFFSET_NOT_AVAILABLE: the leader may be
         further (KIP-392).
         """
+        if self._legacy.believes_consumers:
+            current_leader_epoch = last_fetched_epoch = NO_EPOCH
         error = self.check_leader(current_leader_epoch, from_follower)
         if error is not ErrorCode.NONE:
             return ReadOutcome(error)

@@ -17,6 +17,7 @@ from cluster.base.trace import BatchAppended, HighWatermarkAdvanced, LogStartMov
 from cluster.metadata import PartitionState
 from cluster.replication.divergence import truncation_of
 from cluster.replication.high_watermark import follower_high_watermark, high_watermark_after_truncation
+from cluster.replication.legacy import Legacy
 from cluster.replication.partition_host import PartitionHost
 from cluster.replication.roles import PartitionRole, RoleEvent, next_role
 from cluster.storage import Appended, EpochEndOffset, Log
@@ -53,6 +54,7 @@ class Replica:
         self._host = host
         self._streams: dict[NodeId, StreamNotice] = {}
         self._flush_needed = False
+        self._compares_epochs = True
         self._obey(configs)
 
     # --- facts ------------------------------------------------------------------------------------
@@ -67,6 +69,11 @@ class Replica:
     def log_end_offset(self) -> int:
         """The offset that the next record will have."""
         return self.log.log_end_offset
+
+    @property
+    def epoch_to_compare(self) -> int:
+        """The epoch of the last record, which a fetch names so that the leader compares logs; -1 when it shall not."""
+        return self.log.latest_epoch if self._compares_epochs else NO_EPOCH
 
     @property
     def is_online(self) -> bool:
@@ -94,6 +101,7 @@ class Replica:
     def _obey(self, configs: Configs) -> None:
         self.flush_interval_ms = configs.integer("log.flush.interval.ms")
         self._min_insync_replicas = configs.integer("min.insync.replicas")
+        self._legacy = Legacy.of(configs)
         self._cleanup_policy = configs.text("log.cleanup.policy").split(",")
 
     # --- copying from a leader --------------------------------------------------------------------
@@ -106,6 +114,7 @@ class Replica:
         CORRUPT_MESSAGE when the bytes are damaged, KAFKA_STORAGE_ERROR when the disk fails (then it is offline).
         """
         assert self.role is PartitionRole.FOLLOWER, f"{self.topic_partition} is {self.role.value} and copies nothing"
+        self._compared_epochs()
         try:
             if records:
                 appended = self.log.append_as_follower(records, wall_ms)
@@ -130,6 +139,10 @@ class Replica:
     def truncate_by_divergence(self, leaders: EpochEndOffset) -> None:
         """Cut what the leader says is no part of its history; the next fetch asks whether the rest is (KIP-279)."""
         assert self.role is PartitionRole.FOLLOWER, "a leader's log is the history"
+        if self._legacy.looks_epochs_up_once:
+            self._compared_epochs()
+            self._truncate(min(leaders.end_offset, self.log.log_end_offset))
+            return
         own = self.log.end_offset_for_epoch(leaders.epoch)
         self._truncate(truncation_of(leaders, own, self.log.log_end_offset).offset)
 
@@ -149,6 +162,17 @@ class Replica:
                 self.disk_failed(error)
                 return
             self._set_high_watermark(leaders_start_offset)
+
+    def _begin_to_compare(self) -> None:
+        """This replica begins to follow a leader, whose log may be another history."""
+        self._compares_epochs = not self._legacy.truncates_to_high_watermark
+        if self._legacy.truncates_to_high_watermark:
+            self._truncate(self.high_watermark)
+
+    def _compared_epochs(self) -> None:
+        """The leader has answered: whatever it said, an old Kafka does not ask again."""
+        if self._legacy.looks_epochs_up_once:
+            self._compares_epochs = False
 
     def _truncate(self, offset: int) -> None:
         end_before = self.log.log_end_offset

@@ -21,6 +21,7 @@ from cluster.scenario.document import Document, patched, with_override
 from cluster.scenario.errors import ScenarioError
 from cluster.scenario.expressions import Vocabulary
 from cluster.scenario.keys import IDENTIFIER, VerdictWord
+from cluster.scenario.legacy import legacy_properties
 from cluster.scenario.plan import Plan
 from cluster.scenario.schema import Scenario, check_schema
 from cluster.scenario.step_planner import StepPlanner, bound_names
@@ -68,7 +69,11 @@ def cluster_spec(scenario: Scenario) -> ClusterSpec:
         controllers=controllers,
         combined=wanted.combined,
         profile=wanted.profile,
-        properties={**wanted.config, **_feature_properties(wanted.features)},
+        properties={
+            **wanted.config,
+            **_feature_properties(wanted.features),
+            **legacy_properties(wanted.legacy),
+        },
         topics=tuple(
             TopicSpec(name, topic.partitions, topic.replication_factor, dict(topic.config))
             for name, topic in wanted.topics.items()

@@ -78,13 +78,13 @@ class Topic(Strict):
 class Cluster(Strict):
     """The cluster: nodes, Kafka's own configs and features, topics."""
 
-    later: ClassVar[tuple[str, ...]] = ("legacy",)
     brokers: int | list[Broker] = 3
     controllers: int = 3
     combined: Flag = False
     profile: Literal["kafka", "fast"] = "kafka"
     config: dict[str, ConfigText] = Field(default_factory=dict)
     features: dict[str, int] = Field(default_factory=dict)
+    legacy: dict[str, ConfigText] = Field(default_factory=dict)
     storage: Storage = Field(default_factory=Storage)
     network: Network = Field(default_factory=Network)
     topics: dict[str, Topic] = Field(default_factory=dict)
