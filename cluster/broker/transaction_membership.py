@@ -48,6 +48,22 @@ async def admit(
     What is returned is the coordinator's word, NONE when it may. `adds`: the question makes partitions part of the
     transaction. Whoever is admitted must append before anything else can happen.
     """
+    errors = await _admit_once(context, transactional_id, producer, partitions, adds)
+    for _ in range(RETRIES if adds else 0):
+        if ErrorCode.CONCURRENT_TRANSACTIONS not in errors.values():
+            break
+        await asyncio.sleep(RETRY_MS / 1000)
+        errors = await _admit_once(context, transactional_id, producer, partitions, adds)
+    return errors
+
+
+async def _admit_once(
+    context: BrokerContext,
+    transactional_id: str,
+    producer: tuple[int, int],
+    partitions: Sequence[Partition],
+    adds: bool,
+) -> dict[TopicPartition, ErrorCode]:
     producer_id, epoch = producer
     asked = [each for each in partitions if not each.log.producers.has_open(producer_id, epoch)]
     errors = {each.topic_partition: ErrorCode.NONE for each in partitions}
@@ -56,7 +72,14 @@ async def admit(
     tokens = [each.log.producers.expect(producer_id) for each in asked]
     if adds or context.configs.flag("transaction.partition.verification.enable"):
         names = [each.topic_partition for each in asked]
-        errors.update(await _ask(context, transactional_id, producer, names, adds))
+        request = rpc.AddPartitionsRequest(
+            transactional_id=transactional_id,
+            producer_id=producer_id,
+            producer_epoch=epoch,
+            verify_only=not adds,
+            partitions=[rpc.PartitionName(topic=each.topic, partition=each.partition) for each in names],
+        )
+        errors.update(await _ask(context, request, names))
     for partition, token in zip(asked, tokens, strict=True):
         name = partition.topic_partition
         producers = partition.log.producers
@@ -68,36 +91,10 @@ async def admit(
 
 
 async def _ask(
-    context: BrokerContext,
-    transactional_id: str,
-    producer: tuple[int, int],
-    partitions: Sequence[TopicPartition],
-    adds: bool,
-) -> Mapping[TopicPartition, ErrorCode]:
-    request = rpc.AddPartitionsRequest(
-        transactional_id=transactional_id,
-        producer_id=producer[0],
-        producer_epoch=producer[1],
-        verify_only=not adds,
-        partitions=[rpc.PartitionName(topic=each.topic, partition=each.partition) for each in partitions],
-    )
-    errors = await _ask_once(context, transactional_id, request, partitions)
-    for _ in range(RETRIES if adds else 0):
-        if ErrorCode.CONCURRENT_TRANSACTIONS not in errors.values():
-            break
-        await asyncio.sleep(RETRY_MS / 1000)
-        errors = await _ask_once(context, transactional_id, request, partitions)
-    return errors
-
-
-async def _ask_once(
-    context: BrokerContext,
-    transactional_id: str,
-    request: rpc.AddPartitionsRequest,
-    partitions: Sequence[TopicPartition],
+    context: BrokerContext, request: rpc.AddPartitionsRequest, partitions: Sequence[TopicPartition]
 ) -> Mapping[TopicPartition, ErrorCode]:
     image = context.image()
-    number = TRANSACTION_STATE.partition_for(transactional_id, image)
+    number = TRANSACTION_STATE.partition_for(request.transactional_id, image)
     if number is None:
         return dict.fromkeys(partitions, ErrorCode.COORDINATOR_NOT_AVAILABLE)
     state = image.topics[TRANSACTION_STATE.name].partitions[number]
