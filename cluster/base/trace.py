@@ -420,6 +420,7 @@ class RecordConsumed(TraceEvent):
     offset: int
     value: str
     final: bool = False
+    committed_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -431,6 +432,25 @@ class ConsumerPlaced(TraceEvent):
 
     partitions: tuple[str, ...]
     by_group: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionDecided(TraceEvent):
+    """A workload is about to ask that a transaction be committed or aborted; `attempt` counts its transactions."""
+
+    transactional_id: str
+    attempt: int
+    is_commit: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionResolved(TraceEvent):
+    """A workload knows what became of a transaction: committed, aborted, or unknown. `values` are its records'."""
+
+    transactional_id: str
+    attempt: int
+    outcome: str
+    values: tuple[str, ...]
 
 
 # --- the lab ---------------------------------------------------------------------------------------

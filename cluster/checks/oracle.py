@@ -49,13 +49,14 @@ class Evidence:
 
     `read_back` says whether fresh clients read every partition to its end; without that, an oracle that asks
     what was kept has no answer. `replicas` holds every replica's batches by partition and node,
-    `high_watermarks` the leader's high watermark when they were read.
+    `high_watermarks` the leader's high watermark when they were read, `stable_offsets` its last stable offset.
     """
 
     time_us: int
     read_back: bool = False
     replicas: Mapping[TopicPartition, Mapping[str, Sequence[ReplicaBatch]]] = field(default_factory=dict)
     high_watermarks: Mapping[TopicPartition, int] = field(default_factory=dict)
+    stable_offsets: Mapping[TopicPartition, int] = field(default_factory=dict)
 
 
 class Oracle:

@@ -41,9 +41,21 @@ CONSUMER_CONFIGS: Mapping[str, tuple[str, type]] = {
 """aiokafka's name and type."""
 
 
+TRANSACTION_CONFIGS: Mapping[str, tuple[str, type]] = {
+    name: PRODUCER_CONFIGS[name] for name in ("metadata.max.age.ms", "request.timeout.ms", "retry.backoff.ms")
+}
+"""What a consumer and a producer both have."""
+
+
+def _configs_of(client: Client) -> Mapping[str, tuple[str, type]]:
+    if client.transact is not None:
+        return TRANSACTION_CONFIGS
+    return CONSUMER_CONFIGS if client.produce is None else PRODUCER_CONFIGS
+
+
 def client_arguments(client: Client) -> dict[str, Any]:
     """Return the configs of a client as aiokafka's keyword arguments."""
-    table = CONSUMER_CONFIGS if client.produce is None else PRODUCER_CONFIGS
+    table = _configs_of(client)
     arguments: dict[str, Any] = {}
     for name, value in client.config.items():
         word, kind = table[name]
@@ -55,9 +67,11 @@ def check_client(client: Client, topics: Mapping[str, int]) -> None:
     """Raise ValueError when a client works on no topic of the cluster or has a config that would do nothing."""
     if client.topic not in topics:
         raise ValueError(f"unknown topic {client.topic!r}{did_you_mean(client.topic, topics)}")
+    if client.to is not None and topics.get(client.to, 0) < topics[client.topic]:
+        raise ValueError(f"to/{client.to}: a copy needs a topic with at least as many partitions as {client.topic}")
     if client.partition is not None and client.partition >= topics[client.topic]:
         raise ValueError(f"{client.topic} has {topics[client.topic]} partitions, counted from 0")
-    table = CONSUMER_CONFIGS if client.produce is None else PRODUCER_CONFIGS
+    table = _configs_of(client)
     for name, value in client.config.items():
         if name not in table:
             raise ValueError(f"config/{name}: not a config of this client{did_you_mean(name, table)}")

@@ -53,6 +53,16 @@ def make_all_plans(document: Document, overrides: tuple[str, ...] = ()) -> tuple
     return (make_plan(document, None, overrides), *(make_plan(document, name, overrides) for name in variants))
 
 
+def internal_topics(scenario: Scenario) -> dict[str, int]:
+    """Return the topics in which coordinators keep their state, which selectors may name, and their partitions."""
+    counts = {
+        "__consumer_offsets": "offsets.topic.num.partitions",
+        "__transaction_state": "transaction.state.log.num.partitions",
+    }
+    configs = scenario.cluster.config
+    return {name: int(configs.get(config, DEFINITIONS[config].default)) for name, config in counts.items()}
+
+
 def cluster_spec(scenario: Scenario) -> ClusterSpec:
     """Return the cluster that a scenario asks for. Raises ScenarioError when there can be none."""
     wanted = scenario.cluster
@@ -121,7 +131,8 @@ class _Planner:
         self.topics = {topic.name: topic.partitions for topic in self.spec.topics}
         self.racks = tuple(dict.fromkeys(broker.rack for broker in self.spec.brokers if broker.rack))
         self.step_ids = [step.id for step in scenario.steps]
-        words = Vocabulary(self.spec.node_names, tuple(scenario.clients), self.topics, self.racks)
+        known = {**self.topics, **internal_topics(scenario)}
+        words = Vocabulary(self.spec.node_names, tuple(scenario.clients), known, self.racks)
         self.steps = StepPlanner(words, self.step_ids, bound_names(scenario.steps))
 
     def plan(self) -> Plan:

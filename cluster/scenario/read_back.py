@@ -61,6 +61,8 @@ class ReadBack:
     def __init__(self, target: Target, observer: Observer) -> None:
         self._target = target
         self._observer = observer
+        self.stable_offsets: Mapping[TopicPartition, int] = {}
+        """Where readers of committed records found the end of each partition."""
         self._partitions = tuple(
             TopicPartition(topic.name, number) for topic in target.spec.topics for number in range(topic.partitions)
         )
@@ -105,7 +107,7 @@ class ReadBack:
 
         async def read() -> None:
             nonlocal complete
-            consumer = make_consumer(self._target, READER)
+            consumer = make_consumer(self._target, READER, isolation_level="read_committed")
             try:
                 await _started(consumer)
                 await self._read_to_end(consumer)
@@ -126,6 +128,7 @@ class ReadBack:
                 break
             except kafka_errors.KafkaError:
                 await asyncio.sleep(RETRY_S)
+        self.stable_offsets = {TopicPartition(*partition): ends[partition] for partition in wanted}
         positions = dict.fromkeys(wanted, 0)
         for partition in wanted:
             positions[partition] = await consumer.position(partition)

@@ -169,6 +169,7 @@ class _Runner:
             read_back=True,
             replicas=await self._read_back.replicas(),
             high_watermarks=self._read_back.high_watermarks(),
+            stable_offsets=self._read_back.stable_offsets,
         )
 
     # --- judging -----------------------------------------------------------------------------------

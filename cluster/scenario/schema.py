@@ -91,15 +91,17 @@ class Cluster(Strict):
 
 
 class Client(Strict):
-    """A workload: a producer or a consumer of one topic.
+    """A workload: a producer or a consumer of one topic, or one that copies it `to` another in transactions.
 
     A consumer with a `group` works on each record for so long (`work`), commits `before` or `after` it has worked on
     what a poll gave it, and dies after its `lifetime`, in the middle of whatever it does; another takes its place.
     """
 
-    later: ClassVar[tuple[str, ...]] = ("transact", "count")
+    later: ClassVar[tuple[str, ...]] = ("count",)
     produce: str | None = None
     consume: str | None = None
+    transact: str | None = None
+    to: str | None = None
     rate: PerSecond = 50.0
     acks: Literal[0, 1, "all"] = "all"
     partition: int | None = Field(None, ge=0)
@@ -111,8 +113,10 @@ class Client(Strict):
 
     @model_validator(mode="after")
     def _one_job(self) -> Client:
-        if (self.produce is None) == (self.consume is None):
-            raise ValueError("a client has one job: produce or consume")
+        if sum(job is not None for job in (self.produce, self.consume, self.transact)) != 1:
+            raise ValueError("a client has one job: produce, consume or transact")
+        if (self.transact is None) != (self.to is None):
+            raise ValueError("transact: TOPIC and to: TOPIC belong together")
         for key in ("group", "work", "commit", "lifetime"):
             if key in self.model_fields_set and (self.consume is None or self.group is None):
                 raise ValueError(f"{key} is for a consumer in a group: consume: TOPIC, group: NAME")
@@ -123,7 +127,7 @@ class Client(Strict):
     @property
     def topic(self) -> str:
         """The topic that it works on."""
-        topic = self.produce or self.consume
+        topic = self.produce or self.consume or self.transact
         assert topic is not None
         return topic
 

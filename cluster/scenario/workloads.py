@@ -31,6 +31,7 @@ from cluster.lab import ClientHandle, Target
 from cluster.scenario.client_configs import client_arguments
 from cluster.scenario.group_consumers import GroupConsumer
 from cluster.scenario.schema import Client
+from cluster.scenario.transactions import Copier
 
 REQUEST_TIMEOUT_MS = {"kafka": 10_000, "fast": 2_000}
 """aiokafka has one timeout for a request, a connection attempt and a delivery, where Java has 30, 10 and 120 s."""
@@ -64,6 +65,8 @@ class Workloads:
         """Spawn every client."""
         for name, client in self._clients.items():
             run = self._produce if client.produce is not None else self._consume
+            if client.transact is not None:
+                run = self._transact
             self._handles.append(self._target.spawn_client(name, partial(run, name, client)))
 
     def stop_sending(self) -> None:
@@ -140,6 +143,7 @@ class Workloads:
             consumer.assign([TopicPartition(client.topic, partition) for partition in wanted])
             placed = tuple(f"{client.topic}-{partition}" for partition in wanted)
             self._target.emit(name, ConsumerPlaced(placed, by_group=False))
+            committed_only = client.config.get("isolation.level") == "read_committed"
             while not self._stopping:
                 try:
                     polled = await consumer.getmany(timeout_ms=POLL_MS)
@@ -148,10 +152,24 @@ class Workloads:
                     continue
                 for partition in sorted(polled):
                     for record in polled[partition]:
-                        event = RecordConsumed(record.topic, record.partition, record.offset, text_of(record.value))
+                        place = (record.topic, record.partition, record.offset)
+                        event = RecordConsumed(*place, text_of(record.value), committed_only=committed_only)
                         self._target.emit(name, event)
         finally:
             await consumer.stop()
+
+    # --- transactions ------------------------------------------------------------------------------
+
+    async def _transact(self, name: str, client: Client) -> None:
+        assert client.to is not None, "the schema demands it"
+        defaults = {
+            "request_timeout_ms": REQUEST_TIMEOUT_MS[self._target.spec.profile],
+            "retry_backoff_ms": RETRY_BACKOFF_MS,
+        }
+        arguments = {**defaults, **client_arguments(client)}
+        topics = (client.topic, client.to)
+        copier = Copier(self._target, name, topics, self._partitions[client.topic], arguments)
+        await copier.run(lambda: self._stopping, 1.0 / client.rate)
 
     async def _connected(self, client: AIOKafkaProducer | AIOKafkaConsumer) -> bool:
         """Start a client, however long the cluster cannot be reached; False when the run ended first."""
