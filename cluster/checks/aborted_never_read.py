@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from cluster.base.ids import TopicPartition
-from cluster.base.trace import RecordConsumed, Traced, TransactionResolved
+from cluster.base.trace import RecordConsumed, Traced
+from cluster.base.transaction_trace import TransactionResolved
 from cluster.checks.oracle import Evidence, Oracle, Violation
 
 

@@ -7,7 +7,8 @@ last stable offset there is nothing that is undecided.
 from __future__ import annotations
 
 from cluster.base.ids import TopicPartition
-from cluster.base.trace import RecordConsumed, Traced, TransactionDecided
+from cluster.base.trace import RecordConsumed, Traced
+from cluster.base.transaction_trace import TransactionDecided
 from cluster.checks.oracle import Oracle, Violation
 
 

@@ -6,7 +6,8 @@ all, and one of unknown outcome is whole or absent. Judged on the final reading 
 
 from __future__ import annotations
 
-from cluster.base.trace import RecordConsumed, Traced, TransactionResolved
+from cluster.base.trace import RecordConsumed, Traced
+from cluster.base.transaction_trace import TransactionResolved
 from cluster.checks.oracle import Evidence, Oracle, Violation
 
 

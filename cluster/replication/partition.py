@@ -15,7 +15,8 @@ from collections.abc import Callable
 from cluster.base.errors import ErrorCode, KafkaError
 from cluster.base.ids import NO_OFFSET, NodeId
 from cluster.base.ports import DiskError
-from cluster.base.trace import FollowerProgressed, IsrChangeAnswered, IsrChangeRequested, TransactionEnded
+from cluster.base.trace import FollowerProgressed, IsrChangeAnswered, IsrChangeRequested
+from cluster.base.transaction_trace import TransactionEnded
 from cluster.metadata import PartitionState
 from cluster.records import EndMarker
 from cluster.replication.follower_progress import FetchPulse

@@ -17,14 +17,8 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka import errors as kafka_errors
 
-from cluster.base.trace import (
-    RecordAcknowledged,
-    RecordFailed,
-    RecordSent,
-    RecordUnknown,
-    TransactionDecided,
-    TransactionResolved,
-)
+from cluster.base.trace import RecordAcknowledged, RecordFailed, RecordSent, RecordUnknown
+from cluster.base.transaction_trace import TransactionDecided, TransactionResolved
 from cluster.lab import Target
 
 ABORTS_EVERY = 7

@@ -13,7 +13,7 @@ from __future__ import annotations
 from cluster.base.errors import ErrorCode
 from cluster.base.moments import Moment
 from cluster.base.ports import Tracer
-from cluster.base.trace import TransactionStateChanged
+from cluster.base.transaction_trace import TransactionStateChanged
 from cluster.transactions.decision import (
     AddRequest,
     Answer,

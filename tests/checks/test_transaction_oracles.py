@@ -7,14 +7,8 @@ from collections.abc import Sequence
 import pytest
 
 from cluster.base.ids import TopicPartition
-from cluster.base.trace import (
-    RecordAcknowledged,
-    RecordConsumed,
-    Traced,
-    TraceEvent,
-    TransactionDecided,
-    TransactionResolved,
-)
+from cluster.base.trace import RecordAcknowledged, RecordConsumed, Traced, TraceEvent
+from cluster.base.transaction_trace import TransactionDecided, TransactionResolved
 from cluster.checks import ORACLES, Evidence, Oracle
 
 COPIES = TopicPartition("copies", 0)
