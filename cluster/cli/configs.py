@@ -107,7 +107,8 @@ def _entity(named: dict[str, tuple[str, str]], kind: str | None, name: str | Non
     if kind not in _TYPES:
         served = ", ".join(_TYPES)
         raise usage(
-            f"Invalid entity type {kind}, the entity type must be one of {served}.", "Quotas are not served yet."
+            f"Invalid entity type {kind}, the entity type must be one of {served}.",
+            "Quotas of clients and users are set through an admin client.",
         )
     if kind == "groups" and name is None:
         raise usage("A group's configs are described by its name.", "Add --entity-name.")

@@ -23,6 +23,7 @@ from kio.serial import entity_writer
 
 from cluster.base.errors import ErrorCode
 from cluster.base.ports import Buffer
+from cluster.wire.headers import API_VERSIONS_KEY
 from cluster.wire.primitives import Cursor
 from cluster.wire.schema import default_of, prepare_reader, read_message
 
@@ -79,7 +80,7 @@ def decode_response(api_key: int, version: int, frame: Buffer) -> Message:
     """Read an answer with its header. Raises MalformedMessage."""
     message_class = load_response_schema(api_key, version)
     cursor = Cursor(frame, 4)
-    if message_class.__flexible__:
+    if message_class.__flexible__ and api_key != API_VERSIONS_KEY:  # its header is older
         cursor.tags()
     return read_message(message_class, cursor)
 

@@ -1,6 +1,6 @@
-"""Requests read by kio's schemas: kio's message classes, its field types, but not its decoder.
+"""Messages read by kio's schemas: kio's message classes, its field types, but not its decoder.
 
-Here: a reader compiled once for each message class. Not here: responses (`messages`), Produce and Fetch.
+Here: a reader compiled once for each message class. Not here: writing (`messages`), Produce and Fetch.
 
 Why not kio's decoder (0.6.5)? It is faster, but it serves a client, which trusts its broker. It allocates whatever
 an array's length asks for, so that five bytes from anybody abort the process, and it raises KeyError on a tagged
@@ -16,6 +16,7 @@ from functools import lru_cache
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin
 
+from cluster.base.errors import ErrorCode
 from cluster.wire.primitives import INT8, INT16, INT32, INT64, Cursor, MalformedMessage
 
 Read = Callable[[Cursor], Any]
@@ -127,6 +128,15 @@ def _long_milliseconds(cursor: Cursor) -> timedelta:
 _DURATION_MS_MAX = 10**16
 """Some three hundred thousand years."""
 
+
+def _error_code(cursor: Cursor) -> ErrorCode:
+    """An error that a newer broker may have and we have no name for is an error all the same."""
+    number = cursor.number(INT16)
+    return ErrorCode(number) if number in _ERROR_CODES else ErrorCode.UNKNOWN_SERVER_ERROR
+
+
+_ERROR_CODES = frozenset(error.value for error in ErrorCode)
+
 _FIXED: dict[str, Read] = {
     "bool": lambda cursor: cursor.number(INT8) != 0,
     "int8": lambda cursor: cursor.number(INT8),
@@ -134,6 +144,8 @@ _FIXED: dict[str, Read] = {
     "int32": lambda cursor: cursor.number(INT32),
     "int64": lambda cursor: cursor.number(INT64),
     "float64": Cursor.float64,
+    "error_code": _error_code,
+    "uint16": lambda cursor: cursor.number(INT16) & 0xFFFF,
     "uuid": _uuid,
     "timedelta_i32": _milliseconds,
     "timedelta_i64": _long_milliseconds,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import signal
 import subprocess
@@ -193,3 +194,55 @@ def test_an_error_has_a_remedy_and_an_exit_code(tmp_path: Path, words: list[str]
     assert said in done.stderr
     assert done.stdout == ""
     assert time.monotonic() - began_s < 15
+
+
+def test_replicas_are_moved_and_leaders_elected(tools: Tools, tmp_path: Path) -> None:
+    tools.tool("topics", "--create", "--topic", "moving", "--replica-assignment", "1:2")
+    topics, plan = tmp_path / "topics.json", tmp_path / "plan.json"
+    topics.write_text('{"version": 1, "topics": [{"topic": "moving"}]}')
+    generated = tools.tool(
+        "reassign-partitions", "--generate", "--topics-to-move-json-file", str(topics), "--broker-list", "2,3"
+    )
+    plan.write_text(generated.stdout.splitlines()[-1])
+    move = ("reassign-partitions", "--reassignment-json-file", str(plan))
+    executed = tools.tool(*move, "--execute")
+    assert '"partition":0,"replicas":[1,2],"log_dirs":["any","any"]' in executed.stdout
+    assert executed.stdout.endswith("Successfully started partition reassignment for moving-0\n")
+    done = "Status of partition reassignment:\nReassignment of partition moving-0 is completed.\n"
+    deadline_s = time.monotonic() + 20
+    while tools.tool(*move, "--verify").stdout != done:
+        assert time.monotonic() < deadline_s
+    assert tools.tool("reassign-partitions", "--list").stdout == "No partition reassignments found.\n"
+    cancelled = tools.tool(*move, "--cancel").stdout
+    assert cancelled == "None of the specified partition reassignments are active.\n"
+    plan.write_text('{"version": 1, "partitions": [{"topic": "moving", "partition": 0, "replicas": [2, 9]}]}')
+    assert "moving-0" in tools.tool(*move, "--execute", exit_code=1).stderr
+    elected = tools.tool("leader-election", "--election-type", "preferred", "--topic", "moving", "--partition", "0")
+    assert "moving-0" in elected.stdout
+    refused = tools.tool("leader-election", "--election-type", "preferred", "--topic", "no", "--partition", "0",
+                         exit_code=1)  # fmt: skip
+    assert "Error completing leader election (PREFERRED) for partition: no-0" in refused.stdout
+
+
+def test_quorum_features_and_log_directories_are_described(tools: Tools) -> None:
+    status = tools.tool("metadata-quorum", "describe", "--status").stdout.splitlines()
+    assert [line.partition(":")[0] for line in status] == [
+        "ClusterId", "LeaderId", "LeaderEpoch", "HighWatermark", "MaxFollowerLag", "MaxFollowerLagTimeMs",
+        "CurrentVoters", "CurrentObservers",
+    ]  # fmt: skip
+    rows = tools.tool("metadata-quorum", "describe", "--replication", "--human-readable").stdout.splitlines()
+    assert [row.split("\t")[-2].strip() for row in rows] == ["Status", "Leader", "Follower", "Follower"]
+    assert rows[1].split("\t")[4].strip().endswith("ms ago")
+    name = "eligible.leader.replicas.version"
+    changed = tools.tool("features", "downgrade", "--feature", f"{name}=0")
+    assert changed.stdout == f"{name} was downgraded to 0.\n"
+    assert f"Feature: {name}\tSupportedMinVersion: 0\tSupportedMaxVersion: 1\tFinalizedVersionLevel: 0" in (
+        tools.tool("features", "describe").stdout
+    )
+    refused = tools.tool("features", "upgrade", "--feature", f"{name}=7", exit_code=1)
+    assert "Supported levels are 0 to 1." in refused.stderr
+    tools.tool("features", "upgrade", "--feature", f"{name}=1")
+    described = tools.tool("log-dirs", "--describe", "--broker-list", "1,3").stdout.splitlines()
+    assert described[1] == "Received log directory information from brokers 1,3"
+    assert [broker["broker"] for broker in json.loads(described[2])["brokers"]] == [1, 3]
+    assert "do not exist" in tools.tool("log-dirs", "--describe", "--broker-list", "9", exit_code=1).stderr
