@@ -130,6 +130,7 @@ CATALOGUE: tuple[FaultKind, ...] = (
     FaultKind(
         "disk-misread", "disk", "nodes", "give back what is read with one bit wrong", "what is on the disk was right",
         ("files", "rate"), example='{disk-misread: b2, files: ["orders-0/*.log"], rate: 50%}',
+        limits="offset, length and leader epoch of a batch lie outside its checksum: what is wrong there is believed",
     ),
     FaultKind(
         "disk-error", "disk", "nodes", "answer reads, writes or syncs with EIO", "the disk works",
@@ -231,7 +232,7 @@ CATALOGUE: tuple[FaultKind, ...] = (
     ),
     FaultKind(
         "remove-broker", "operation", "nodes", "stop a broker in good order; it stays down when all is healed", "",
-        example="remove-broker: b4", limits="move its replicas away first (reassign), or ISRs stay short",
+        example="remove-broker: b3", limits="move its replicas away first (reassign), or ISRs stay short",
     ),
     FaultKind(
         "produce", "operation", "operation", "send some records from a client of its own", "",

@@ -141,8 +141,9 @@ class FaultTable:
             case "fail" | "lose-reply":
                 await self._node_rules(fault, [_request_rule(name, fault.fault_id, order) for name in fault.targets])
             case "partition":
-                one_way = order.setting("direction") == "forward"
-                await self._link_rules(fault, link_faults.partition(order.sides, one_way=one_way))
+                direction = order.setting("direction") or "both"
+                sides = tuple(reversed(order.sides)) if direction == "backward" else order.sides
+                await self._link_rules(fault, link_faults.partition(sides, one_way=direction != "both"))
             case "ring":
                 await self._link_rules(fault, link_faults.ring(order.names))
             case "isolate":
@@ -227,6 +228,8 @@ class FaultTable:
     def _state(self, verb: str, name: str) -> str:
         """A strict table asks the target itself, which refuses what makes no sense: a node may have crashed."""
         if not self._strict:
+            if self._states[name] in ("running", "pause") and not self._target.is_running(name):
+                self._states[name] = "kill"  # it ended by itself, as one does whose disk fails
             return self._states[name]
         if verb == "start":
             return "kill"
@@ -293,7 +296,16 @@ class FaultTable:
         if fault.verb in (*DOWN, "crash-loop", "rolling-restart", "pause"):
             for name in fault.targets:
                 await self._raise_up("resume" if fault.verb == "pause" else "start", name)
+        if BY_VERB[fault.verb].group == "disk" and fault.verb not in DOWN:
+            await self._start_fallen(fault)
         self._end(fault_id)
+
+    async def _start_fallen(self, fault: Fault) -> None:
+        """Start nodes that ended because their disk failed them."""
+        for name in fault.targets:
+            others = [other for other in self._faults.values() if other is not fault and name in other.targets]
+            if not self._target.is_running(name) and not any(other.verb in DOWN for other in others):
+                await self._do_to_node("start", name)
 
     async def _raise_up(self, verb: str, name: str) -> None:
         if self._strict and (self._target.is_running(name) if verb == "start" else not self._target.is_paused(name)):

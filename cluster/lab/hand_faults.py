@@ -129,6 +129,10 @@ class HandFaults:
             await self._table.heal(fault.fault_id)
         return healed
 
+    async def let_go(self) -> None:
+        """Undo what would outlast the cluster, which is about to stop."""
+        await self._table.let_go()
+
     def node_state(self, name: str) -> str:
         """Return `running`, `paused`, `killed`, `stopped` or `crashed`."""
         if name in self._target.paused:

@@ -58,6 +58,10 @@ class Observation:
             counts[state.topic] = counts.get(state.topic, 0) + 1
         return counts
 
+    def partition_count(self, topic: str) -> int:
+        """How many partitions a topic has; 0 when it is unknown."""
+        return self.topics().get(topic, 0)
+
     def leader(self, partition: TopicPartition) -> str | None:
         """The running broker that leads, None when nobody does."""
         state = self.state(partition)

@@ -19,10 +19,12 @@ from typing import Protocol
 from cluster.base.ids import TopicPartition
 from cluster.base.ports import Rng
 
-ROLES = ("brokers", "controllers", "active-controller", "rest")
+ROLES = ("nodes", "brokers", "controllers", "active-controller", "rest")
 PARTITION_FUNCTIONS = ("leader", "preferred", "followers", "replicas", "isr", "elr")
 PICKS = ("one", "minority", "majority")
-FUNCTIONS = (*PARTITION_FUNCTIONS, "rack", *PICKS)
+FUNCTIONS = (*PARTITION_FUNCTIONS, "coordinator", "rack", *PICKS)
+COORDINATOR_TOPICS = {"group": "__consumer_offsets", "txn": "__transaction_state"}
+"""Where the state of what is coordinated lies: the leader of its partition is the coordinator."""
 
 Bindings = Mapping[str, tuple[str, ...]]
 """What `as:` remembered: `victim` for `$victim`, `side.cut` for `$side.cut`."""
@@ -58,6 +60,9 @@ class ClusterFacts(Protocol):
     def active_controller(self) -> str | None:
         """The controller that leads the metadata quorum, None when nobody does."""
 
+    def partition_count(self, topic: str) -> int:
+        """How many partitions a topic has; 0 when it is unknown."""
+
     def leader(self, partition: TopicPartition) -> str | None:
         """The running broker that leads by the newest committed metadata, None when nobody does."""
 
@@ -80,7 +85,7 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class RoleOf:
-    """A role within a partition or a rack: `leader(orders-0)`, `rack(a)`."""
+    """A role within a partition or a rack, or for a group: `leader(orders-0)`, `rack(a)`, `coordinator(group:g1)`."""
 
     function: str
     argument: str
@@ -181,8 +186,28 @@ def check_selector(selector: Selector, names: Sequence[str], topics: Mapping[str
             raise SelectorError(f"unknown selector {part.text!r}{hint}")
         if isinstance(part, RoleOf) and part.function == "rack" and part.argument not in racks:
             raise SelectorError(f"unknown rack {part.argument!r}{did_you_mean(part.argument, racks)}")
-        if isinstance(part, RoleOf) and part.function != "rack":
+        if isinstance(part, RoleOf) and part.function == "coordinator":
+            check_coordinated(part.argument)
+        elif isinstance(part, RoleOf) and part.function != "rack":
             check_partition(part.argument, topics)
+
+
+def check_coordinated(text: str) -> tuple[str, str]:
+    """Return what is coordinated and its name: ("group", "g1") of `group:g1`. Raises SelectorError."""
+    kind, colon, name = text.partition(":")
+    if kind not in COORDINATOR_TOPICS or not colon or not name:
+        raise SelectorError(f"coordinator({text}): write coordinator(group:NAME) or coordinator(txn:TRANSACTIONAL-ID)")
+    return kind, name
+
+
+def coordinator(text: str, facts: ClusterFacts) -> str | None:
+    """Return the broker that coordinates `group:g1` or `txn:x`; None while nobody does. Raises SelectorError."""
+    from cluster.broker.coordinator.topic import key_hash
+
+    kind, name = check_coordinated(text)
+    topic = COORDINATOR_TOPICS[kind]
+    count = facts.partition_count(topic)
+    return facts.leader(TopicPartition(topic, key_hash(name) % count)) if count else None
 
 
 def check_partition(text: str, topics: Mapping[str, int]) -> TopicPartition:
@@ -282,6 +307,9 @@ def _pick(how: str, names: tuple[str, ...], rng: Rng) -> tuple[str, ...]:
 def _role_of(function: str, argument: str, facts: ClusterFacts) -> tuple[str, ...]:
     if function == "rack":
         return tuple(name for name in facts.brokers if facts.racks.get(name) == argument)
+    if function == "coordinator":
+        who = coordinator(argument, facts)
+        return () if who is None else (who,)
     try:
         partition = TopicPartition.parse(argument)
     except ValueError as error:
@@ -305,6 +333,8 @@ def _role_of(function: str, argument: str, facts: ClusterFacts) -> tuple[str, ..
 
 def _named(text: str, facts: ClusterFacts, rest: Sequence[str] | None) -> tuple[str, ...]:
     match text:
+        case "nodes":
+            return tuple(dict.fromkeys((*facts.controllers, *facts.brokers)))
         case "brokers":
             return tuple(facts.brokers)
         case "controllers":

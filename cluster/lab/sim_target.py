@@ -127,6 +127,7 @@ class SimTarget:
         self._has_started = False
         self._changed = asyncio.Event()
         simulation.subscribe(self._on_event)
+        simulation.on_crash = lambda name: self._faulted(name, "killed")
 
     # --- the cluster's life ---
 
@@ -248,7 +249,9 @@ class SimTarget:
 
     def files(self, name: str) -> NodeFiles:
         """Return a node's files, for damage to be done to them."""
-        return self._simulation.machine(name).disk
+        machine = self._simulation.machine(name)
+        machine.faults.has_damage = True  # who asks for them does damage
+        return machine.disk
 
     # --- rules ---
 

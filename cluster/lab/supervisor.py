@@ -83,6 +83,7 @@ class Supervisor:
             await asyncio.wait((stopping, lost), return_when=asyncio.FIRST_COMPLETED)
             if lost.done():
                 raise LabError("The nodes' parent process died, and all nodes with it.", "Start again: fencepost up.")
+            await self._faults.let_go()
             await self._target.stop_all()
             return True
         finally:

@@ -117,7 +117,7 @@ class Replica:
         self._compared_epochs()
         try:
             if records:
-                appended = self.log.append_as_follower(records, wall_ms)
+                appended = self.log.append_as_follower(records, wall_ms, self.leader_epoch)
                 self._trace_append(appended)
                 self._flush_needed = self.log.flush_due(wall_ms)
             known = follower_high_watermark(self.high_watermark, leaders_high_watermark, self.log.log_end_offset)

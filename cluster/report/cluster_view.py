@@ -19,6 +19,7 @@ from cluster.base.trace import (
     BatchAppended,
     ControllerActivated,
     ControllerResigned,
+    GroupStateChanged,
     HighWatermarkAdvanced,
     LogTruncated,
     NodeFaulted,
@@ -35,7 +36,10 @@ from cluster.base.trace import (
     RecordUnknown,
     TopicDeleted,
     Traced,
+    TransactionEnded,
 )
+
+TRANSACTION_STATE = "TransactionStateChanged"
 
 RUNNING_STATES = ("started", "resumed", "paused", "running")
 """States of a machine in which its process exists; a paused leader still leads, as far as anyone knows."""
@@ -76,6 +80,9 @@ class ClientView:
     failed: int = 0
     unknown: int = 0
     consumed: int = 0
+    positions: dict[TopicPartition, int] = field(default_factory=dict)
+    """Of a consumer: the offset that it will be given next."""
+
     ack_times_us: list[int] = field(default_factory=list)
     consume_times_us: list[int] = field(default_factory=list)
 
@@ -102,6 +109,13 @@ class ClusterView:
         # `passing`: clients that come for one errand; their records count, but nobody can name them.
         self.workloads: dict[str, ClientView] = {name: ClientView() for name in (*clients, *passing)}
         self.partitions: dict[TopicPartition, PartitionMetadataApplied] = {}
+        self.groups: dict[str, GroupStateChanged] = {}
+        self.transactions: dict[str, str] = {}
+        """States of transactional ids, as their coordinators last told them."""
+
+        self.last_stable: dict[TopicPartition, int] = {}
+        """Where readers of committed records stopped when a transaction last ended."""
+
         self.now_us = 0
         self._controller: tuple[int, str] | None = None
         self._controller_epoch = NO_EPOCH
@@ -124,6 +138,9 @@ class ClusterView:
             RecordFailed.kind: self._on_record_failed,
             RecordUnknown.kind: self._on_record_unknown,
             RecordConsumed.kind: self._on_record_consumed,
+            GroupStateChanged.kind: self._on_group,
+            TransactionEnded.kind: self._on_transaction_ended,
+            TRANSACTION_STATE: self._on_transaction_state,
         }
 
     # --- questions ---------------------------------------------------------------------------------
@@ -183,6 +200,31 @@ class ClusterView:
             if replica and node.is_running and replica.role == "leader" and replica.leader_epoch < known.leader_epoch:
                 return name
         return None
+
+    def partition_count(self, topic: str) -> int:
+        """How many partitions of a topic are known."""
+        return sum(partition.topic == topic for partition in self.partitions)
+
+    def replica_lag(self, partition: TopicPartition) -> int | None:
+        """How far the log of the replica that is furthest behind is from its leader's; None without a leader."""
+        leader = self.leader(partition)
+        ends = [self.replica(name, partition) for name in self.replicas(partition)]
+        own = None if leader is None else self.replica(leader, partition)
+        return None if own is None else own.log_end_offset - min(end.log_end_offset if end else 0 for end in ends)
+
+    def consumer_lag(self, client: str) -> int | None:
+        """Committed records that a consumer has not been given yet; None before its first record."""
+        positions = self.workloads[client].positions
+        topics = list(dict.fromkeys(partition.topic for partition in positions))
+        if not topics:
+            return None
+        lag = 0
+        for partition in self.partitions:
+            leader = self.leader(partition)
+            replica = None if leader is None else self.replica(leader, partition)
+            if partition.topic in topics and replica is not None:
+                lag += max(0, replica.high_watermark - positions.get(partition, 0))
+        return lag
 
     def acks_since(self, client: str, after_us: int, until_us: int) -> int:
         """Records of a client acknowledged in (after, until]."""
@@ -295,6 +337,15 @@ class ClusterView:
     def _on_high_watermark(self, traced: Traced, event: HighWatermarkAdvanced) -> None:
         self._replica(traced.node, event.topic, event.partition).high_watermark = event.high_watermark
 
+    def _on_group(self, traced: Traced, event: GroupStateChanged) -> None:
+        self.groups[event.group] = event
+
+    def _on_transaction_ended(self, traced: Traced, event: TransactionEnded) -> None:
+        self.last_stable[TopicPartition(event.topic, event.partition)] = event.last_stable_offset
+
+    def _on_transaction_state(self, traced: Traced, event: Any) -> None:
+        self.transactions[event.transactional_id] = event.state
+
     def _on_record_sent(self, traced: Traced, event: RecordSent) -> None:
         if traced.node in self.workloads:
             self.workloads[traced.node].sent += 1
@@ -317,6 +368,7 @@ class ClusterView:
         if traced.node in self.workloads:
             workload = self.workloads[traced.node]
             workload.consumed += 1
+            workload.positions[TopicPartition(event.topic, event.partition)] = event.offset + 1
             workload.consume_times_us.append(traced.time_us)
 
 

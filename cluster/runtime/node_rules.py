@@ -23,8 +23,16 @@ class NodeFaults:
         self.requests = RequestFaults(rng)
         self._rng = rng
         self._rules: tuple[NodeRule, ...] = ()
+        self.has_damage = False
+        """Whether its files were damaged while they lay there."""
+
         self._disk: FaultyDisk | None = None
         self._clock: SkewedClock | None = None
+
+    @property
+    def ails_disk(self) -> bool:
+        """Whether its disk does not work as it should: a process may well end."""
+        return any(isinstance(rule, DiskRule) for rule in self._rules) or self.has_damage
 
     def attach_disk(self, bare: Disk) -> FaultyDisk:
         """Return a disk that behaves as the rules say, from now on also after they change."""

@@ -15,7 +15,7 @@ from cluster.scenario.runner import Run, run_plan
 from cluster.scenario.schema import Lesson, Scenario, check_schema, json_schema
 from cluster.scenario.shrink import Shrunk, shrink
 from cluster.scenario.trial import Failure, Trial, fails_alike, try_document
-from cluster.scenario.worlds import World, run_in, run_in_simulation, run_on_processes
+from cluster.scenario.worlds import World, run_in, run_in_simulation, run_on_processes, run_story
 
 __all__ = [
     "Broken",
@@ -44,6 +44,7 @@ __all__ = [
     "run_in_simulation",
     "run_on_processes",
     "run_plan",
+    "run_story",
     "shrink",
     "try_document",
     "with_override",

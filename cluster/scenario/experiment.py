@@ -17,7 +17,7 @@ Selectors mean whom they mean when a call is made. What a story leaves broken is
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from random import Random
@@ -58,7 +58,10 @@ class Broken:
 
 
 class Lab:
-    """The cluster of one run, to be broken. Durations are texts with a unit; selectors and conditions as in YAML."""
+    """The cluster of one run, to be broken. Durations are texts with a unit; selectors and conditions as in YAML.
+
+    `target` is the cluster itself, for what no step does.
+    """
 
     def __init__(
         self,
@@ -74,7 +77,7 @@ class Lab:
     ) -> None:
         self.bindings = bindings
         self.duration_us = duration_us
-        self._target = target
+        self.target = self._target = target
         self._observer = observer
         self._faults = faults
         self._planner = planner
@@ -198,6 +201,17 @@ class Lab:
         """Say what is going on, in the trace."""
         self._count += 1
         self._target.emit(LAB, StepFired(f"note-{self._count}", text, ()))
+
+    # --- clients -----------------------------------------------------------------------------------
+
+    @property
+    def bootstrap(self) -> str:
+        """Kafka's `bootstrap.servers` of the cluster."""
+        return self._target.bootstrap
+
+    async def client(self, name: str, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run a client to its end: `main` may use aiokafka with `name` as its `client_id`. Raises what it raises."""
+        await self._target.spawn_client(name, main).wait()
 
     # --- checking ----------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from cluster.base.trace import (
     BatchAppended,
     ControllerActivated,
     ControllerResigned,
+    GroupStateChanged,
     HighWatermarkAdvanced,
     LogTruncated,
     NodeFaulted,
@@ -34,10 +35,18 @@ from cluster.base.trace import (
     RecordSent,
     RecordUnknown,
     TopicDeleted,
+    TransactionEnded,
 )
 from cluster.lab.quantities import US_PER_SECOND
-from cluster.lab.selectors import Bindings, SelectorError, check_partition, did_you_mean
-from cluster.report import ClusterView
+from cluster.lab.selectors import (
+    Bindings,
+    SelectorError,
+    check_coordinated,
+    check_partition,
+    coordinator,
+    did_you_mean,
+)
+from cluster.report import TRANSACTION_STATE, ClusterView
 
 RATE_WINDOW_US = 2 * US_PER_SECOND
 """A rate is what was counted in so long, per second."""
@@ -119,7 +128,17 @@ _OF_PARTITION: Mapping[str, tuple[Callable[[ClusterView, TopicPartition], Value]
     "zombie-leader": (lambda view, tp: view.zombie_leader(tp), _STATE),
     "hw": (lambda view, tp: _leaders_replica(view, tp, "high_watermark"), _WATERMARK),
     "leo": (lambda view, tp: _leaders_replica(view, tp, "log_end_offset"), _LOG),
+    "lso": (lambda view, tp: view.last_stable.get(tp), (*_STATE, TransactionEnded.kind)),
 }
+"""`lso` is the last stable offset as the last transaction's end left it; none before the first."""
+
+_OF_KEY: Mapping[str, tuple[Callable[[ClusterView, str], Value], tuple[str, ...]]] = {
+    "group-state": (lambda view, key: _of_group(view, key, "state"), (GroupStateChanged.kind,)),
+    "generation": (lambda view, key: _of_group(view, key, "generation"), (GroupStateChanged.kind,)),
+    "txn-state": (lambda view, key: view.transactions.get(key), (TRANSACTION_STATE,)),
+    "coordinator": (lambda view, key: coordinator(key, view), _STATE),
+}
+"""Values of groups and transactional ids, by their names; those need not exist yet."""
 
 _OF_VIEW: Mapping[str, tuple[Callable[[ClusterView, str, TopicPartition], Value], tuple[str, ...]]] = {
     "leader": (lambda view, node, tp: view.believed_leader(node, tp), _STATE),
@@ -148,9 +167,16 @@ _PLAIN: Mapping[str, tuple[Callable[[ClusterView], Value], tuple[str, ...]]] = {
     "isr-full": (lambda view: int(view.isr_full()), _STATE),
 }
 
+STATES = (
+    "Empty", "PreparingRebalance", "CompletingRebalance", "Assigning", "Reconciling", "Stable", "Dead",
+    "Ongoing", "PrepareCommit", "PrepareAbort", "CompleteCommit", "CompleteAbort",
+    "leader", "follower", "offline",
+)  # fmt: skip
+"""Words that groups, transactions and replicas have for what they are, as Kafka writes them."""
+
 _TOTALS = ("lost", "duplicates")
 _CONSTANTS: Mapping[str, Value] = {"none": None, "true": 1, "false": 0}
-_FUNCTIONS = (*_OF_PARTITION, *_COUNTERS, "rate", "view", "rack")
+_FUNCTIONS = (*_OF_PARTITION, *_OF_KEY, *_COUNTERS, "lag", "rate", "view", "rack")
 
 
 def parse_expression(text: str, vocabulary: Vocabulary) -> Expression:
@@ -236,7 +262,7 @@ class _Parser:
         if word in _COUNTERS:
             counter, kind = _COUNTERS[word]
             return _Part(lambda scope: _total(scope.view, counter), (kind,))
-        names = (*self.vocabulary.nodes, *self.vocabulary.clients)
+        names = (*self.vocabulary.nodes, *self.vocabulary.clients, *STATES)
         if word not in names:
             known = (*names, *_PLAIN, *_TOTALS, *_COUNTERS, *_FUNCTIONS)
             raise SelectorError(f"unknown name {word!r} in {self.text!r}{did_you_mean(word, known)}")
@@ -254,6 +280,16 @@ class _Parser:
             if argument not in self.vocabulary.racks:
                 raise SelectorError(f"unknown rack {argument!r}{did_you_mean(argument, self.vocabulary.racks)}")
             return _Part(lambda scope: tuple(n for n in scope.view.brokers if scope.view.racks.get(n) == argument))
+        if function in _OF_KEY:
+            if function == "coordinator":
+                check_coordinated(argument)
+            of_key, key_kinds = _OF_KEY[function]
+            return _Part(lambda scope: of_key(scope.view, argument), key_kinds)
+        if function == "lag" and argument in self.vocabulary.clients:
+            return _Part(lambda scope: scope.view.consumer_lag(argument), (*_WATERMARK, RecordConsumed.kind))
+        if function == "lag":
+            lagging = check_partition(argument, self.vocabulary.topics)
+            return _Part(lambda scope: scope.view.replica_lag(lagging), _LOG)
         if function not in _OF_PARTITION:
             raise SelectorError(f"unknown value {function}(){did_you_mean(function, _FUNCTIONS)}")
         partition = check_partition(argument, self.vocabulary.topics)
@@ -331,6 +367,12 @@ def _believed(view: ClusterView, node: str, partition: TopicPartition, what: str
 def _believed_names(view: ClusterView, node: str, partition: TopicPartition, what: str) -> Value:
     known = view.nodes[node].partitions.get(partition)
     return None if known is None else tuple(view.names[number] for number in getattr(known, what))
+
+
+def _of_group(view: ClusterView, group: str, what: str) -> Value:
+    known = view.groups.get(group)
+    value: Value = None if known is None else getattr(known, what)
+    return value
 
 
 def _total(view: ClusterView, counter: str) -> int:

@@ -191,4 +191,4 @@ def _config_errors(answer: Any) -> list[ErrorCode]:
 
 
 def _codes(codes: list[Any]) -> list[ErrorCode]:
-    return [ErrorCode(int(code.value)) for code in codes]
+    return [ErrorCode(code) for code in codes]

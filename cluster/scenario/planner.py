@@ -70,7 +70,7 @@ def cluster_spec(scenario: Scenario) -> ClusterSpec:
     numbered = numbered_cluster(count, wanted.controllers, combined=wanted.combined)
     brokers, controllers = numbered.brokers, numbered.controllers
     if not isinstance(wanted.brokers, int):
-        brokers = tuple(BrokerSpec(broker.id, broker.rack) for broker in wanted.brokers)
+        brokers = tuple(BrokerSpec(broker.id, broker.rack, broker.joins_later) for broker in wanted.brokers)
         if wanted.combined:
             controllers = tuple(broker.name for broker in brokers[: wanted.controllers])
     brokers += _brokers_to_come(scenario, [broker.name for broker in brokers])

@@ -48,10 +48,11 @@ class Lesson(Strict):
 
 
 class Broker(Strict):
-    """One broker by name."""
+    """One broker by name. One that `joins-later` is not there until a step adds it (add-broker)."""
 
     id: Identifier
     rack: str = ""
+    joins_later: Flag = False
 
 
 class Storage(Strict):

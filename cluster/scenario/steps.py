@@ -22,10 +22,10 @@ ACTIONS = (*BY_VERB, "heal")
 
 OPTION_KINDS: Mapping[str, Any] = {
     "duration": DurationUs,
-    "offset": Annotated[int, BeforeValidator(parse_offset_us)],
+    "offset": Annotated[int, BeforeValidator(parse_offset_us, json_schema_input_type=str)],
     "share": Share,
-    "drift": Annotated[float, BeforeValidator(parse_drift)],
-    "bandwidth": Annotated[float, BeforeValidator(parse_bandwidth)],
+    "drift": Annotated[float, BeforeValidator(parse_drift, json_schema_input_type=str)],
+    "bandwidth": Annotated[float, BeforeValidator(parse_bandwidth, json_schema_input_type=str)],
     "count": Annotated[int, Field(ge=1)],
     "words": TextList,
     "word": str,

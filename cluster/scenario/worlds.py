@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from importlib import import_module
 from typing import Literal
@@ -15,8 +16,11 @@ from cluster.lab.local_target import LocalTarget
 from cluster.lab.quantities import US_PER_SECOND
 from cluster.lab.sim_target import SimTarget, latency_of
 from cluster.runtime.sim import Simulation, run_simulation
+from cluster.scenario.document import Document
 from cluster.scenario.errors import ScenarioError
+from cluster.scenario.experiment import Lab
 from cluster.scenario.plan import Plan
+from cluster.scenario.planner import make_plan
 from cluster.scenario.runner import Run, run_plan
 
 World = Literal["sim", "local"]
@@ -31,6 +35,15 @@ def run_in(world: World, plan: Plan, seed: int, replay: str) -> Run:
     if only and world not in only:
         raise ScenarioError([f"{plan.scenario.name} is for {' and '.join(only)} only, not for {world}"])
     return run_in_simulation(plan, seed, replay) if world == "sim" else run_on_processes(plan, seed, replay)
+
+
+def run_story(document: Document, story: Callable[[Lab], Awaitable[None]], *, on: World = "sim", seed: int = 1) -> Run:
+    """Run a program in place of a scenario's steps, on the cluster and with the clients that a document describes.
+
+    The faults end when the program does; all else is as with a scenario: everything is healed, read back, judged.
+    Raises ScenarioError for a mistake in the document, and what the program raises.
+    """
+    return run_in(on, replace(make_plan(document), script=story), seed, f"seed {seed}")
 
 
 def run_in_simulation(plan: Plan, seed: int, replay: str) -> Run:

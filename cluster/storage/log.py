@@ -191,16 +191,19 @@ class Log:
         self._write(memoryview(batch), [header], now_ms)
         return Appended(header.base_offset, header.last_offset, NO_TIMESTAMP, False, (header,))
 
-    def append_as_follower(self, batches: Buffer, now_ms: int) -> Appended:
+    def append_as_follower(self, batches: Buffer, now_ms: int, leader_epoch: int | None = None) -> Appended:
         """Write batches copied from the leader, which must continue this log; only compaction leaves offsets out.
 
+        A batch cannot be of a newer epoch than its leader's: that field lies outside the checksum (KAFKA-18723).
         Raises KafkaError: CORRUPT_MESSAGE for damaged batches, KAFKA_STORAGE_ERROR when the disk fails.
         """
         view = memoryview(batches)
         headers = [header for _, header in check_copied_batches(view)]
         expected = self.log_end_offset
         for header in headers:
-            assert header.base_offset >= expected, f"{self.directory} ends at {expected}, got {header.base_offset}"
+            if header.base_offset < expected or (leader_epoch is not None and header.leader_epoch > leader_epoch):
+                what = f"offset {header.base_offset} of epoch {header.leader_epoch}"
+                raise KafkaError(ErrorCode.CORRUPT_MESSAGE, f"{self.directory} ends at {expected}, got {what}")
             if header.base_offset > expected:
                 self.cleaning.allow_gaps()
             expected = header.next_offset

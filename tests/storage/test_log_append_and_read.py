@@ -59,8 +59,19 @@ def test_a_follower_refuses_damage_and_takes_nothing_of_it() -> None:
     assert raised.value.code is ErrorCode.CORRUPT_MESSAGE
     assert follower.log_end_offset == 0
     follower.append_as_follower(read_all(leader), NOW_MS)
-    with pytest.raises(AssertionError, match="ends at 6, got 3"):
+    with pytest.raises(KafkaError, match="ends at 6, got offset 3"):
         follower.append_as_follower(leader.read(3, 1, 6, at_least_one=True), NOW_MS)
+
+
+def test_a_follower_refuses_a_batch_of_a_newer_epoch_than_its_leaders() -> None:
+    """KAFKA-18723: a batch's epoch lies outside its checksum, so a wrong bit there must not poison the epochs."""
+    leader, follower = open_log(MemoryDisk()), open_log(MemoryDisk())
+    fill(leader, 1)
+    damaged = bytearray(read_all(leader))
+    damaged[13] ^= 1
+    with pytest.raises(KafkaError, match="epoch 65536"):
+        follower.append_as_follower(damaged, NOW_MS, leader_epoch=0)
+    assert follower.log_end_offset == 0
 
 
 def test_a_follower_with_smaller_segments_splits_what_it_is_sent() -> None:

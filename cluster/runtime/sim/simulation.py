@@ -59,6 +59,7 @@ class Simulation:
         self.network = Network(loop, steps, str(seed), latency)
         self.trace = TraceRecorder(self.now_us)
         self.errors: list[str] = []
+        self.on_crash: Callable[[str], None] = lambda _name: None  # a process ended whose disk was made to fail
         self.writeback_ms: float = WRITEBACK_MS
         loop.on_error = self._on_error
         loop.open_stream = partial(connect, self.network)
@@ -112,7 +113,9 @@ class Simulation:
             return  # killed in the same instant
         process.machine.exit()
         error = None if task.cancelled() else task.exception()
-        if error is not None and process.is_critical:
+        if error is not None and process.is_critical and process.machine.faults.ails_disk:
+            self.on_crash(process.name)  # what else could it do
+        elif error is not None and process.is_critical:
             failure = SimProcessFailed(f"{process.name} ended with {error!r}")
             failure.__cause__ = error
             self.loop.fail(failure)
