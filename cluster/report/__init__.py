@@ -1,6 +1,6 @@
 """What happened: the cluster as the trace tells it, the result of a run, and how both read."""
 
-from cluster.report.cluster_view import TRANSACTION_STATE, ClientView, ClusterView, NodeView, ReplicaView
+from cluster.report.cluster_view import ClientView, ClusterView, NodeView, ReplicaView
 from cluster.report.junit import junit_xml
 from cluster.report.leader_gaps import LeaderGaps
 from cluster.report.page import RunPage, boil_down, render_page
@@ -10,7 +10,6 @@ from cluster.report.terminal import terminal_text
 
 __all__ = [
     "EXIT_CODES",
-    "TRANSACTION_STATE",
     "CheckResult",
     "ClientView",
     "ClusterView",

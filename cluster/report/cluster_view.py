@@ -37,9 +37,8 @@ from cluster.base.trace import (
     TopicDeleted,
     Traced,
     TransactionEnded,
+    TransactionStateChanged,
 )
-
-TRANSACTION_STATE = "TransactionStateChanged"
 
 RUNNING_STATES = ("started", "resumed", "paused", "running")
 """States of a machine in which its process exists; a paused leader still leads, as far as anyone knows."""
@@ -140,7 +139,7 @@ class ClusterView:
             RecordConsumed.kind: self._on_record_consumed,
             GroupStateChanged.kind: self._on_group,
             TransactionEnded.kind: self._on_transaction_ended,
-            TRANSACTION_STATE: self._on_transaction_state,
+            TransactionStateChanged.kind: self._on_transaction_state,
         }
 
     # --- questions ---------------------------------------------------------------------------------
@@ -343,7 +342,7 @@ class ClusterView:
     def _on_transaction_ended(self, traced: Traced, event: TransactionEnded) -> None:
         self.last_stable[TopicPartition(event.topic, event.partition)] = event.last_stable_offset
 
-    def _on_transaction_state(self, traced: Traced, event: Any) -> None:
+    def _on_transaction_state(self, traced: Traced, event: TransactionStateChanged) -> None:
         self.transactions[event.transactional_id] = event.state
 
     def _on_record_sent(self, traced: Traced, event: RecordSent) -> None:

@@ -36,6 +36,7 @@ from cluster.base.trace import (
     RecordUnknown,
     TopicDeleted,
     TransactionEnded,
+    TransactionStateChanged,
 )
 from cluster.lab.quantities import US_PER_SECOND
 from cluster.lab.selectors import (
@@ -46,7 +47,7 @@ from cluster.lab.selectors import (
     coordinator,
     did_you_mean,
 )
-from cluster.report import TRANSACTION_STATE, ClusterView
+from cluster.report import ClusterView
 
 RATE_WINDOW_US = 2 * US_PER_SECOND
 """A rate is what was counted in so long, per second."""
@@ -135,7 +136,7 @@ _OF_PARTITION: Mapping[str, tuple[Callable[[ClusterView, TopicPartition], Value]
 _OF_KEY: Mapping[str, tuple[Callable[[ClusterView, str], Value], tuple[str, ...]]] = {
     "group-state": (lambda view, key: _of_group(view, key, "state"), (GroupStateChanged.kind,)),
     "generation": (lambda view, key: _of_group(view, key, "generation"), (GroupStateChanged.kind,)),
-    "txn-state": (lambda view, key: view.transactions.get(key), (TRANSACTION_STATE,)),
+    "txn-state": (lambda view, key: view.transactions.get(key), (TransactionStateChanged.kind,)),
     "coordinator": (lambda view, key: coordinator(key, view), _STATE),
 }
 """Values of groups and transactional ids, by their names; those need not exist yet."""
