@@ -36,9 +36,8 @@ from cluster.base.trace import (
     RecordUnknown,
     TopicDeleted,
     Traced,
-    TransactionEnded,
-    TransactionStateChanged,
 )
+from cluster.base.transaction_trace import TransactionEnded, TransactionStateChanged
 
 RUNNING_STATES = ("started", "resumed", "paused", "running")
 """States of a machine in which its process exists; a paused leader still leads, as far as anyone knows."""

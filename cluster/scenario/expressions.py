@@ -35,9 +35,8 @@ from cluster.base.trace import (
     RecordSent,
     RecordUnknown,
     TopicDeleted,
-    TransactionEnded,
-    TransactionStateChanged,
 )
+from cluster.base.transaction_trace import TransactionEnded, TransactionStateChanged
 from cluster.lab.quantities import US_PER_SECOND
 from cluster.lab.selectors import (
     Bindings,

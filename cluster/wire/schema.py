@@ -141,7 +141,6 @@ _FIXED: dict[str, Read] = {
     "bool": lambda cursor: cursor.number(INT8) != 0,
     "int8": lambda cursor: cursor.number(INT8),
     "int16": lambda cursor: cursor.number(INT16),
-    "error_code": lambda cursor: cursor.number(INT16),
     "int32": lambda cursor: cursor.number(INT32),
     "int64": lambda cursor: cursor.number(INT64),
     "float64": Cursor.float64,
