@@ -193,24 +193,21 @@ class Log:
 
     def append_as_follower(self, batches: Buffer, now_ms: int, leader_epoch: int | None = None) -> Appended:
         """Write batches copied from the leader, which must continue this log; only compaction leaves offsets out.
-
-        A batch cannot be of a newer epoch than its leader's: that field lies outside the checksum (KAFKA-18723).
-        Raises KafkaError: CORRUPT_MESSAGE for damaged batches, KAFKA_STORAGE_ERROR when the disk fails.
+        Raises KafkaError: CORRUPT_MESSAGE (also for a newer epoch, KAFKA-18723), KAFKA_STORAGE_ERROR.
         """
         view = memoryview(batches)
         headers = [header for _, header in check_copied_batches(view)]
         expected = self.log_end_offset
         for header in headers:
             if header.base_offset < expected or (leader_epoch is not None and header.leader_epoch > leader_epoch):
-                what = f"offset {header.base_offset} of epoch {header.leader_epoch}"
-                raise KafkaError(ErrorCode.CORRUPT_MESSAGE, f"{self.directory} ends at {expected}, got {what}")
+                raise KafkaError(ErrorCode.CORRUPT_MESSAGE, f"{self.directory} ends at {expected}, got {header[:8]}")
             if header.base_offset > expected:
                 self.cleaning.allow_gaps()
             expected = header.next_offset
-        first_offset = self.log_end_offset
+        appended = Appended(self.log_end_offset, expected - 1, NO_TIMESTAMP, False, tuple(headers))
         if headers:
             self._write(view, headers, now_ms)
-        return Appended(first_offset, expected - 1, NO_TIMESTAMP, False, tuple(headers))
+        return appended
 
     def _check_producers(self, checked: list[tuple[int, BatchHeader]]) -> BatchSequence | None:
         """Return the original of a retried batch, None when the batches are new. Raises KafkaError."""

@@ -59,7 +59,7 @@ def test_a_follower_refuses_damage_and_takes_nothing_of_it() -> None:
     assert raised.value.code is ErrorCode.CORRUPT_MESSAGE
     assert follower.log_end_offset == 0
     follower.append_as_follower(read_all(leader), NOW_MS)
-    with pytest.raises(KafkaError, match="ends at 6, got offset 3"):
+    with pytest.raises(KafkaError, match="ends at 6"):
         follower.append_as_follower(leader.read(3, 1, 6, at_least_one=True), NOW_MS)
 
 
@@ -69,7 +69,7 @@ def test_a_follower_refuses_a_batch_of_a_newer_epoch_than_its_leaders() -> None:
     fill(leader, 1)
     damaged = bytearray(read_all(leader))
     damaged[13] ^= 1
-    with pytest.raises(KafkaError, match="epoch 65536"):
+    with pytest.raises(KafkaError, match="65536"):
         follower.append_as_follower(damaged, NOW_MS, leader_epoch=0)
     assert follower.log_end_offset == 0
 
