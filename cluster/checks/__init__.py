@@ -21,7 +21,7 @@ from cluster.checks.one_active_controller import OneActiveControllerPerEpoch
 from cluster.checks.one_leader_per_epoch import OneLeaderPerEpoch
 from cluster.checks.one_owner_at_a_time import OneOwnerAtATime
 from cluster.checks.one_owner_per_generation import OneOwnerPerGeneration
-from cluster.checks.oracle import Evidence, Oracle, ReplicaBatch, Violation
+from cluster.checks.oracle import Evidence, Oracle, ReplicaBatch, ReplicaLog, Violation
 from cluster.checks.per_partition_order import PerPartitionOrder
 from cluster.checks.read_committed_below_lso import ReadCommittedBelowLso
 from cluster.checks.replicas_identical import ReplicasIdentical
@@ -69,6 +69,7 @@ __all__ = [
     "Oracle",
     "Permission",
     "ReplicaBatch",
+    "ReplicaLog",
     "Setting",
     "SettingError",
     "TopicSetting",

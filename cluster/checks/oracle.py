@@ -43,18 +43,35 @@ class ReplicaBatch(Protocol):
     def values(self) -> tuple[str, ...]: ...
 
 
+class ReplicaLog(Protocol):
+    """A replica as its disk holds it; the batches are in the order of their offsets.
+
+    It claims to begin at `log_start_offset`, its files begin at `head_offset` (-1 without any). `has_gaps`: compaction
+    may have left offsets out.
+    """
+
+    @property
+    def log_start_offset(self) -> int: ...
+    @property
+    def head_offset(self) -> int: ...
+    @property
+    def has_gaps(self) -> bool: ...
+    @property
+    def batches(self) -> Sequence[ReplicaBatch]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What is known when a run has ended, beyond its trace.
 
     `read_back` says whether fresh clients read every partition to its end; without that, an oracle that asks
-    what was kept has no answer. `replicas` holds every replica's batches by partition and node,
+    what was kept has no answer. `replicas` holds every replica's log by partition and node,
     `high_watermarks` the leader's high watermark when they were read, `stable_offsets` its last stable offset.
     """
 
     time_us: int
     read_back: bool = False
-    replicas: Mapping[TopicPartition, Mapping[str, Sequence[ReplicaBatch]]] = field(default_factory=dict)
+    replicas: Mapping[TopicPartition, Mapping[str, ReplicaLog]] = field(default_factory=dict)
     high_watermarks: Mapping[TopicPartition, int] = field(default_factory=dict)
     stable_offsets: Mapping[TopicPartition, int] = field(default_factory=dict)
 

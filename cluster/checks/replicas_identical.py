@@ -1,14 +1,17 @@
 """replicas-identical-below-high-watermark: what is committed is the same, byte for byte, on every replica.
 
-The log matching property of KIP-101: judged at the end, on batches read straight from every node's disk.
+The log matching property of KIP-101: judged at the end, on batches read straight from every node's disk. What lies
+below a replica's log start offset was deleted, by retention or on request, and is not compared; but what lies at it
+must be there. Replicas compact each for itself: of compacted ones only batches are compared that both have, and not
+their bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from cluster.base.ids import TopicPartition
-from cluster.checks.oracle import Evidence, Oracle, ReplicaBatch, Violation
+from cluster.checks.oracle import Evidence, Oracle, ReplicaBatch, ReplicaLog, Violation
 
 
 class ReplicasIdentical(Oracle):
@@ -21,38 +24,44 @@ class ReplicasIdentical(Oracle):
         """Compare every replica of every partition with the first."""
         for partition, by_node in sorted(evidence.replicas.items()):
             high_watermark = evidence.high_watermarks.get(partition, 0)
+            self._look_for_heads(evidence.time_us, partition, by_node)
             self._compare(evidence.time_us, partition, high_watermark, by_node)
 
+    def _look_for_heads(self, time_us: int, partition: TopicPartition, by_node: Mapping[str, ReplicaLog]) -> None:
+        for node, replica in sorted(by_node.items()):
+            if replica.head_offset > replica.log_start_offset:
+                message = (
+                    f"{partition}@{replica.log_start_offset}: {node} has lost its head, "
+                    f"its log should begin there and begins at {replica.head_offset}"
+                )
+                self.violated(Violation(time_us, message, partition, replica.log_start_offset))
+
     def _compare(
-        self,
-        time_us: int,
-        partition: TopicPartition,
-        high_watermark: int,
-        by_node: Mapping[str, Sequence[ReplicaBatch]],
+        self, time_us: int, partition: TopicPartition, high_watermark: int, by_node: Mapping[str, ReplicaLog]
     ) -> None:
         committed = {
-            node: {batch.base_offset: batch for batch in batches if batch.last_offset < high_watermark}
-            for node, batches in sorted(by_node.items())
+            node: {batch.base_offset: batch for batch in replica.batches if batch.last_offset < high_watermark}
+            for node, replica in sorted(by_node.items())
         }
-        starts = [min(batches) for batches in committed.values() if batches]
-        if not starts:
+        if not committed:
             return
-        # Retention may have cut the heads of logs at different places; below the latest start nothing is comparable.
-        start = max(starts)
+        start = max(max(replica.log_start_offset, replica.head_offset) for replica in by_node.values())
+        has_gaps = any(replica.has_gaps for replica in by_node.values())
         reference_node, reference = next(iter(committed.items()))
         for node, batches in committed.items():
             for offset in sorted({**reference, **batches}):
-                if offset >= start and _fact(reference.get(offset)) != _fact(batches.get(offset)):
-                    message = (
-                        f"{partition}@{offset}: {reference_node} has {_text(reference.get(offset))}, "
-                        f"{node} has {_text(batches.get(offset))}"
-                    )
+                one, other = reference.get(offset), batches.get(offset)
+                if offset >= start and not _agree(one, other, has_gaps=has_gaps):
+                    message = f"{partition}@{offset}: {reference_node} has {_text(one)}, {node} has {_text(other)}"
                     self.violated(Violation(time_us, message, partition, offset))
                     break
 
 
-def _fact(batch: ReplicaBatch | None) -> tuple[int, int, int] | None:
-    return None if batch is None else (batch.last_offset, batch.leader_epoch, batch.crc)
+def _agree(one: ReplicaBatch | None, other: ReplicaBatch | None, *, has_gaps: bool) -> bool:
+    if one is None or other is None:
+        return one is other or has_gaps
+    facts = [(batch.last_offset, batch.leader_epoch, 0 if has_gaps else batch.crc) for batch in (one, other)]
+    return facts[0] == facts[1]
 
 
 def _text(batch: ReplicaBatch | None) -> str:

@@ -26,7 +26,7 @@ from cluster.lab.node_calls import NodeCalls
 from cluster.lab.node_directory import NodeDirectory
 from cluster.lab.observation import Observation, leaderless_partitions, unready_brokers, unready_partitions
 from cluster.lab.replica_files import read_stored_batches
-from cluster.lab.target import LAB, ClusterSpec, StoredBatch, TopicSpec, layout
+from cluster.lab.target import LAB, ClusterSpec, StoredReplica, TopicSpec, layout
 from cluster.lab.trace_merge import TraceMerge
 from cluster.runtime.links import LinkRule
 from cluster.runtime.live.launcher import Launcher, NodeExit, ZygoteGone
@@ -343,7 +343,7 @@ class LocalTarget:
         """Enter an event of a client or of the lab into the trace, now."""
         self._trace.emit(node, event)
 
-    async def read_replica(self, name: str, topic_partition: TopicPartition) -> list[StoredBatch]:
+    async def read_replica(self, name: str, topic_partition: TopicPartition) -> StoredReplica:
         """Read a replica straight from the node's disk."""
         return read_stored_batches(self.directory(name), topic_partition)
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from cluster.base.ids import TopicPartition
 from cluster.lab.stored_batches import read_batches
-from cluster.lab.target import StoredBatch
+from cluster.lab.target import StoredReplica
 from cluster.runtime.live.disk import LiveDisk
 
 
-def read_stored_batches(directory: Path, topic_partition: TopicPartition) -> list[StoredBatch]:
-    """Return the batches of a replica below a node's directory; empty when it has none. No control batches."""
+def read_stored_batches(directory: Path, topic_partition: TopicPartition) -> StoredReplica:
+    """Return a replica below a node's directory; empty when there is none."""
     disk = LiveDisk(directory, read_only=True)
     try:
         return read_batches(disk, topic_partition)

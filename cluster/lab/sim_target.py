@@ -18,7 +18,7 @@ from cluster.base.trace import NodeFaulted, NodeReady, NodeStarted, PartitionMet
 from cluster.lab.damage import NodeFiles
 from cluster.lab.errors import LabError
 from cluster.lab.stored_batches import read_batches
-from cluster.lab.target import LAB, ClusterSpec, NodeAddress, StoredBatch, TopicSpec, layout
+from cluster.lab.target import LAB, ClusterSpec, NodeAddress, StoredReplica, TopicSpec, layout
 from cluster.lab.topic_calls import create_topics_request, raise_unless_passing
 from cluster.node.config import NodeConfig
 from cluster.node.world import World
@@ -295,7 +295,7 @@ class SimTarget:
         """Enter an event of a client or of the lab into the trace, now."""
         self._simulation.emit(node, event)
 
-    async def read_replica(self, name: str, topic_partition: TopicPartition) -> list[StoredBatch]:
+    async def read_replica(self, name: str, topic_partition: TopicPartition) -> StoredReplica:
         """Read a replica straight from the machine's disk."""
         return read_batches(self._simulation.machine(name).disk, topic_partition)
 

@@ -6,7 +6,7 @@ in files of their own (`local_target` runs processes, `sim_target` runs the simu
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -198,6 +198,26 @@ class StoredBatch:
         return tuple((record.value or b"").decode("utf-8", "replace") for record in read_records(self.content))
 
 
+@dataclass(frozen=True, slots=True)
+class StoredReplica:
+    """A replica as it lies on a node's disk: its batches without control batches, oldest first.
+
+    The log claims to begin at `log_start_offset`, its first segment file begins at `head_offset` (-1 without any).
+    `has_gaps`: compaction may have left offsets out.
+    """
+
+    batches: tuple[StoredBatch, ...] = ()
+    log_start_offset: int = 0
+    head_offset: int = -1
+    has_gaps: bool = False
+
+    def __iter__(self) -> Iterator[StoredBatch]:
+        return iter(self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+
 class ClientHandle(Protocol):
     """A client that runs beside the cluster."""
 
@@ -287,7 +307,7 @@ class Target(Protocol):
     def emit(self, node: str, event: TraceEvent) -> None:
         """Enter an event of a client or of the lab into the trace, now."""
 
-    def read_replica(self, name: str, topic_partition: TopicPartition) -> Awaitable[list[StoredBatch]]:
+    def read_replica(self, name: str, topic_partition: TopicPartition) -> Awaitable[StoredReplica]:
         """Read a replica straight from the node's disk; empty when it has none. No control batches."""
 
     async def settle(self) -> None:

@@ -26,7 +26,7 @@ from cluster.base.trace import (
     PartitionRoleChanged,
     RecordConsumed,
 )
-from cluster.lab import StoredBatch, Target
+from cluster.lab import StoredReplica, Target
 from cluster.lab.quantities import US_PER_SECOND
 from cluster.report import ClusterView
 from cluster.scenario.observation import Observer
@@ -143,9 +143,9 @@ class ReadBack:
                         self._target.emit(READER, event)
                 positions[partition] = await consumer.position(partition)
 
-    async def replicas(self) -> Mapping[TopicPartition, Mapping[str, Sequence[StoredBatch]]]:
+    async def replicas(self) -> Mapping[TopicPartition, Mapping[str, StoredReplica]]:
         """Read every replica of every partition straight from its node's disk."""
-        found: dict[TopicPartition, dict[str, Sequence[StoredBatch]]] = {}
+        found: dict[TopicPartition, dict[str, StoredReplica]] = {}
         for partition in self._partitions:
             found[partition] = {}
             for name in self._observer.view.replicas(partition):

@@ -1,5 +1,6 @@
 """Storage: partition logs in Kafka's file format, over the Disk port: segments, indexes, epochs, producers."""
 
+from cluster.storage.checkpoints import read_log_start, was_compacted
 from cluster.storage.cleaning_plan import Dirt
 from cluster.storage.compaction import compact, dirt_of
 from cluster.storage.epochs import EpochEndOffset, EpochStart
@@ -23,6 +24,8 @@ __all__ = [
     "check_identity",
     "compact",
     "dirt_of",
+    "read_log_start",
     "read_topic_id",
+    "was_compacted",
     "write_topic_id",
 ]

@@ -44,3 +44,13 @@ def write_offset(disk: Disk, directory: str, name: str, offset: int) -> None:
     """Write `topic partition offset` into a log directory's checkpoint file, durably."""
     topic, _, partition = directory.rpartition("/")[2].rpartition("-")
     write_lines(disk, f"{directory}/{name}", [f"{topic} {partition} {offset}"])
+
+
+def read_log_start(disk: Disk, directory: str) -> int:
+    """Return where a log says that it begins; 0 when it has never lost its head."""
+    return read_offset(disk, directory, LOG_START_FILE) or 0
+
+
+def was_compacted(disk: Disk, directory: str) -> bool:
+    """Whether offsets of a log may be missing."""
+    return disk.exists(f"{directory}/{CLEANER_FILE}")

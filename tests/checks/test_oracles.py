@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -78,8 +79,17 @@ def watermark(node: str, offset: int, epoch: int, role: str = "leader") -> tuple
     return node, HighWatermarkAdvanced("orders", 0, role, offset, epoch)
 
 
-def copies(one: Sequence[Batch], other: Sequence[Batch], high_watermark: int) -> Evidence:
-    return Evidence(9, True, {ORDERS: {"b1": one, "b2": other}}, {ORDERS: high_watermark})
+@dataclass(frozen=True)
+class Copy:
+    batches: Sequence[Batch]
+    log_start_offset: int = 0
+    head_offset: int = 0
+    has_gaps: bool = False
+
+
+def copies(one: Sequence[Batch], other: Sequence[Batch], high_watermark: int, **facts: Any) -> Evidence:
+    """Two replicas; `facts` are about the second one."""
+    return Evidence(9, True, {ORDERS: {"b1": Copy(one), "b2": Copy(other, **facts)}}, {ORDERS: high_watermark})
 
 
 def owns(member: str, generation: int, *partitions: str) -> tuple[str, TraceEvent]:
@@ -253,5 +263,23 @@ def test_replicas_that_differ_below_the_high_watermark_are_seen(other: Sequence[
 
 
 def test_what_retention_cut_is_not_compared() -> None:
-    evidence = copies([Batch(0, 4, 0, 7), Batch(5, 5, 0, 8)], [Batch(5, 5, 0, 8)], 6)
+    whole, rest = [Batch(0, 4, 0, 7), Batch(5, 5, 0, 8)], [Batch(5, 5, 0, 8)]
+    for head in (0, 5):  # its segment may be there still, or not
+        evidence = copies(whole, rest, 6, log_start_offset=5, head_offset=head)
+        assert judge("replicas-identical-below-high-watermark", [], evidence).violations == []
+
+
+@pytest.mark.parametrize("facts", [{"head_offset": 5}, {"head_offset": 5, "log_start_offset": 4}, {}])
+def test_a_replica_that_lost_its_head_is_seen(facts: Any) -> None:
+    evidence = copies([Batch(0, 4, 0, 7), Batch(5, 5, 0, 8)], [Batch(5, 5, 0, 8)], 6, **facts)
+    oracle = judge("replicas-identical-below-high-watermark", [], evidence)
+    assert oracle.count == 1 and oracle.violations[0].offset in (0, 4)
+
+
+def test_compacted_replicas_may_lack_records_but_not_disagree_about_what_both_have() -> None:
+    whole = [Batch(0, 4, 0, 7), Batch(5, 5, 0, 8), Batch(6, 6, 1, 9)]
+    compacted = [Batch(0, 4, 0, 6), Batch(6, 6, 1, 9)]
+    evidence = copies(whole, compacted, 7, has_gaps=True)
     assert judge("replicas-identical-below-high-watermark", [], evidence).violations == []
+    evidence = copies(whole, [Batch(0, 4, 0, 6), Batch(6, 6, 2, 9)], 7, has_gaps=True)
+    assert judge("replicas-identical-below-high-watermark", [], evidence).count == 1

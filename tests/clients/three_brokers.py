@@ -92,7 +92,7 @@ class ThreeBrokers:
         self.until(f"the replicas of {partition} end alike", lambda now: len(log_ends(now, partition)) == 1)
         held = [self._do(self.target.read_replica(name, partition)) for name in self.target.node_names]
         assert held[0] == held[1] == held[2], f"the replicas of {partition} differ"
-        return held[0]
+        return list(held[0])
 
     # --- looking and waiting -----------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from cluster.base.ids import NodeId, TopicPartition
 from cluster.base.trace import NodeFaulted, PartitionMetadataApplied, Traced, TraceEvent
-from cluster.lab import LAB, ClusterSpec, StoredBatch
+from cluster.lab import LAB, ClusterSpec, StoredReplica
 from cluster.lab.damage import NodeFiles
 from cluster.runtime.links import LinkRule
 from cluster.runtime.node_rules import NodeRule
@@ -122,8 +122,8 @@ class ScriptedTarget:
         for subscriber in self._subscribers:
             subscriber(Traced(self.now_us(), node, event))
 
-    async def read_replica(self, name: str, topic_partition: TopicPartition) -> list[StoredBatch]:
-        return []
+    async def read_replica(self, name: str, topic_partition: TopicPartition) -> StoredReplica:
+        return StoredReplica()
 
     def elect(self, leader: int, epoch: int, isr: Sequence[int], on: str = "c1") -> None:
         """Let a node apply new metadata of orders-0, which has replicas on brokers 1, 2 and 3."""
