@@ -39,6 +39,12 @@ from cluster.base.trace import (
     StepFired,
     Traced,
 )
+from cluster.base.transaction_trace import (
+    TransactionDecided,
+    TransactionEnded,
+    TransactionResolved,
+    TransactionStateChanged,
+)
 
 Names = Mapping[int, str]
 
@@ -120,6 +126,12 @@ def _fenced(event: Any, _: Names) -> Words:
     return Words("refuses an old epoch", f"{event.error}: {event.given_epoch}, is {event.current_epoch}", "bad")
 
 
+def _resolved(event: Any, _: Names) -> Words:
+    tone = {"committed": "good", "aborted": "bad"}.get(event.outcome, "")
+    count = len(event.values)
+    return Words(f"transaction {event.outcome}", f"number {event.attempt}, {count} record{'s'[: count != 1]}", tone)
+
+
 _TELLERS: Mapping[str, Callable[[Any, Names], Words]] = {
     RecordSent.kind: lambda event, _: Words("sends", event.value),
     RecordAcknowledged.kind: lambda event, _: Words("is told: stored", f"{event.value} at {event.offset}", "good"),
@@ -144,6 +156,18 @@ _TELLERS: Mapping[str, Callable[[Any, Names], Words]] = {
     IsrChangeRequested.kind: _isr_asked,
     IsrChangeAnswered.kind: _isr_answered,
     ReplicaFenced.kind: _fenced,
+    TransactionStateChanged.kind: lambda event, _: Words(
+        f"{event.transactional_id}: {event.state}", f"producer epoch {event.producer_epoch}", "control"
+    ),
+    TransactionEnded.kind: lambda event, _: Words(
+        "commit marker" if event.is_commit else "abort marker",
+        f"at {event.offset}, producer epoch {event.producer_epoch}",
+        "good" if event.is_commit else "bad",
+    ),
+    TransactionDecided.kind: lambda event, _: Words(
+        "asks to commit" if event.is_commit else "asks to abort", f"transaction {event.attempt}"
+    ),
+    TransactionResolved.kind: _resolved,
     RaftVoted.kind: lambda event, names: Words(f"votes for {_who(names, event.candidate)}", f"term {event.term}"),
     RaftRoleChanged.kind: lambda event, _: Words(f"Raft {event.role}", f"term {event.term}", "control"),
     ControllerActivated.kind: lambda event, _: Words("active controller", f"epoch {event.epoch}", "good"),

@@ -20,6 +20,7 @@ PRODUCER_CONFIGS: Mapping[str, tuple[str, type]] = {
     "metadata.max.age.ms": ("metadata_max_age_ms", int),
     "request.timeout.ms": ("request_timeout_ms", int),
     "retry.backoff.ms": ("retry_backoff_ms", int),
+    "transaction.timeout.ms": ("transaction_timeout_ms", int),
 }
 """aiokafka's name and type. Its `request_timeout_ms` is also how long it retries (Kafka's `delivery.timeout.ms`)."""
 

@@ -96,6 +96,9 @@ class Client(Strict):
 
     A consumer with a `group` works on each record for so long (`work`), commits `before` or `after` it has worked on
     what a poll gave it, and dies after its `lifetime`, in the middle of whatever it does; another takes its place.
+
+    A producer with a `transactional-id` writes in transactions that are open for so long (`transaction`), and ends when
+    it is fenced. Any client may begin later than the run: `starts`.
     """
 
     later: ClassVar[tuple[str, ...]] = ("count",)
@@ -110,6 +113,9 @@ class Client(Strict):
     work: DurationUs = 0
     commit: Literal["before", "after"] = "after"
     lifetime: DurationUs | None = None
+    transactional_id: str | None = None
+    transaction: DurationUs | None = None
+    starts: DurationUs = 0
     config: dict[str, ConfigText] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -121,6 +127,10 @@ class Client(Strict):
         for key in ("group", "work", "commit", "lifetime"):
             if key in self.model_fields_set and (self.consume is None or self.group is None):
                 raise ValueError(f"{key} is for a consumer in a group: consume: TOPIC, group: NAME")
+        if (self.transactional_id is None) != (self.transaction is None):
+            raise ValueError("transactional-id and transaction, how long each is open, belong together")
+        if self.transactional_id is not None and self.produce is None:
+            raise ValueError("transactional-id is for a producer: produce: TOPIC")
         if self.group is not None and self.partition is not None:
             raise ValueError("a group gives its members their partitions: leave partition out")
         return self

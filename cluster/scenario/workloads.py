@@ -13,6 +13,7 @@ put it there twice.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -28,9 +29,11 @@ from cluster.base.trace import (
     RecordUnknown,
 )
 from cluster.lab import ClientHandle, Target
+from cluster.lab.quantities import US_PER_SECOND
 from cluster.scenario.client_configs import client_arguments
 from cluster.scenario.group_consumers import GroupConsumer
 from cluster.scenario.schema import Client
+from cluster.scenario.transactional_producers import TransactionalProducer
 from cluster.scenario.transactions import Copier
 
 REQUEST_TIMEOUT_MS = {"kafka": 10_000, "fast": 2_000}
@@ -67,7 +70,13 @@ class Workloads:
             run = self._produce if client.produce is not None else self._consume
             if client.transact is not None:
                 run = self._transact
-            self._handles.append(self._target.spawn_client(name, partial(run, name, client)))
+            self._handles.append(self._target.spawn_client(name, partial(self._begin, run, name, client)))
+
+    async def _begin(self, run: Callable[[str, Client], Awaitable[None]], name: str, client: Client) -> None:
+        if client.starts:
+            await asyncio.sleep(client.starts / US_PER_SECOND)
+        if not self._stopping:
+            await run(name, client)
 
     def stop_sending(self) -> None:
         """Let every client finish what it has begun and begin nothing more."""
@@ -85,6 +94,9 @@ class Workloads:
 
     async def _produce(self, name: str, client: Client) -> None:
         producer = make_producer(self._target, name, client)
+        if client.transactional_id is not None:
+            await TransactionalProducer(self._target, name, client, producer, lambda: self._stopping).run()
+            return
         if not await self._connected(producer):
             return
         topic = client.topic
@@ -186,12 +198,14 @@ class Workloads:
 
 def make_producer(target: Target, name: str, client: Client) -> AIOKafkaProducer:
     """Return a producer that is not started. Idempotence is off unless it is configured."""
-    defaults = {
+    defaults: dict[str, Any] = {
         "linger_ms": 0,
         "enable_idempotence": False,
         "request_timeout_ms": REQUEST_TIMEOUT_MS[target.spec.profile],
         "retry_backoff_ms": RETRY_BACKOFF_MS,
     }
+    if client.transactional_id is not None:
+        defaults |= {"transactional_id": client.transactional_id, "enable_idempotence": True}
     arguments = {**defaults, **client_arguments(client)}
     return AIOKafkaProducer(bootstrap_servers=target.bootstrap, client_id=name, acks=client.acks, **arguments)
 

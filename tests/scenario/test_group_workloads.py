@@ -55,6 +55,8 @@ def test_a_commit_before_the_work_skips_and_repeats_nothing() -> None:
         ("{consume: orders, work: 10ms}", "work is for a consumer in a group"),
         ("{consume: orders, lifetime: 1s}", "lifetime is for a consumer in a group"),
         ("{consume: orders, group: g1, partition: 0}", "a group gives its members their partitions"),
+        ("{produce: orders, transactional-id: job}", "belong together"),
+        ("{consume: orders, transactional-id: job, transaction: 1s}", "transactional-id is for a producer"),
         ("{consume: orders, group: g1, commit: never}", "clients/worker/commit"),
     ],
 )
