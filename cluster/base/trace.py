@@ -43,11 +43,13 @@ class NodeStopped(TraceEvent):
 
 @dataclass(frozen=True, slots=True)
 class RaftRoleChanged(TraceEvent):
-    """A voter became follower, pre-candidate, candidate or leader."""
+    """A voter became follower, pre-candidate, candidate or leader; index and term of its last entry say what it has."""
 
     term: int
     role: str
     leader: int
+    last_index: int = -1
+    last_term: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,14 @@ class RaftCommitted(TraceEvent):
 
     term: int
     index: int
+
+
+@dataclass(frozen=True, slots=True)
+class RaftSynced(TraceEvent):
+    """A voter's disk holds its log up to the entry (index, term): only now may it count as stored there."""
+
+    index: int
+    term: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +112,16 @@ class PartitionMetadataApplied(TraceEvent):
     replicas: tuple[int, ...]
     isr: tuple[int, ...]
     elr: tuple[int, ...]
+    metadata_offset: int
+    last_known_elr: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TopicConfigApplied(TraceEvent):
+    """This node learned what is set on a topic itself, each config as `name=value`."""
+
+    topic: str
+    configs: tuple[str, ...]
     metadata_offset: int
 
 

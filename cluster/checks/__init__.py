@@ -5,26 +5,11 @@ Outsiders take oracles from the registry by the name that scenarios use.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from cluster.checks.aborted_never_read import AbortedNeverRead
-from cluster.checks.committed_offsets_kept import CommittedOffsetsKept
-from cluster.checks.consumers_below_high_watermark import ConsumersBelowHighWatermark
-from cluster.checks.contract import Adversity, Permission
-from cluster.checks.copied_exactly_once import CopiedExactlyOnce
-from cluster.checks.high_watermark_monotonic import HighWatermarkMonotonic
+from cluster.checks.contract import Adversity, Circumstances, Permission, permission
 from cluster.checks.judgement import Judgement, weigh
-from cluster.checks.no_duplicates import NoDuplicates
-from cluster.checks.no_lost_acks import NoLostAcks
-from cluster.checks.no_stuck_lso import NoStuckLso
-from cluster.checks.one_active_controller import OneActiveControllerPerEpoch
-from cluster.checks.one_leader_per_epoch import OneLeaderPerEpoch
-from cluster.checks.one_owner_at_a_time import OneOwnerAtATime
-from cluster.checks.one_owner_per_generation import OneOwnerPerGeneration
 from cluster.checks.oracle import Evidence, Oracle, ReplicaBatch, ReplicaLog, Violation
-from cluster.checks.per_partition_order import PerPartitionOrder
-from cluster.checks.read_committed_below_lso import ReadCommittedBelowLso
-from cluster.checks.replicas_identical import ReplicasIdentical
+from cluster.checks.panel import Panel
+from cluster.checks.registry import ORACLES, WHITE_BOX
 from cluster.checks.setting import (
     ClientSetting,
     Setting,
@@ -33,40 +18,17 @@ from cluster.checks.setting import (
     setting_from_json,
     setting_to_json,
 )
-from cluster.checks.single_value_per_offset import SingleValuePerOffset
-from cluster.checks.transactions_atomic import TransactionsAtomic
-
-ORACLES: Mapping[str, type[Oracle]] = {
-    oracle.name: oracle
-    for oracle in (
-        NoLostAcks,
-        NoDuplicates,
-        PerPartitionOrder,
-        SingleValuePerOffset,
-        OneLeaderPerEpoch,
-        OneActiveControllerPerEpoch,
-        HighWatermarkMonotonic,
-        ConsumersBelowHighWatermark,
-        ReplicasIdentical,
-        OneOwnerPerGeneration,
-        OneOwnerAtATime,
-        CommittedOffsetsKept,
-        TransactionsAtomic,
-        AbortedNeverRead,
-        ReadCommittedBelowLso,
-        NoStuckLso,
-        CopiedExactlyOnce,
-    )
-}
-"""Every oracle by its name."""
 
 __all__ = [
     "ORACLES",
+    "WHITE_BOX",
     "Adversity",
+    "Circumstances",
     "ClientSetting",
     "Evidence",
     "Judgement",
     "Oracle",
+    "Panel",
     "Permission",
     "ReplicaBatch",
     "ReplicaLog",
@@ -74,6 +36,7 @@ __all__ = [
     "SettingError",
     "TopicSetting",
     "Violation",
+    "permission",
     "setting_from_json",
     "setting_to_json",
     "weigh",

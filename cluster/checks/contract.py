@@ -15,6 +15,9 @@ from cluster.checks.setting import ClientSetting, Setting, TopicSetting
 COMMITTED_LOST = "committed-lost"
 """What white-box invariants share: a record was committed, and a replica that should have it has it not."""
 
+QUORUM_DAMAGED = "quorum-damaged"
+"""What Raft's invariants share: a voter has forgotten what it had promised or stored."""
+
 
 @dataclass(frozen=True, slots=True)
 class Adversity:
@@ -117,6 +120,12 @@ RULES: tuple[Rule, ...] = (
         lambda asked: asked.adversity.damaged_disks >= asked.topic.effective_min_isr,
         "as many disks were damaged as min.insync.replicas asks for copies",
         "Kafka documentation, replication: f failures need f+1 copies",
+    ),
+    Rule(
+        (QUORUM_DAMAGED,),
+        lambda asked: asked.adversity.damaged_disks > 0,
+        "a disk was damaged: Raft trusts the disks of its voters",
+        "Ongaro and Ousterhout, In Search of an Understandable Consensus Algorithm, section 5.2",
     ),
     Rule(
         ("duplicate", "nonmonotonic-send", "int-nonmonotonic-send"),

@@ -12,6 +12,8 @@ from typing import ClassVar, Protocol
 
 from cluster.base.ids import TopicPartition
 from cluster.base.trace import Traced
+from cluster.checks.cluster_model import ClusterModel
+from cluster.checks.setting import Setting
 
 VIOLATIONS_KEPT_MAX = 100
 """Violations that one oracle describes; beyond, it only counts."""
@@ -77,15 +79,28 @@ class Evidence:
 
 
 class Oracle:
-    """The base of every oracle. `kinds` are the events that it must be shown; no others are."""
+    """The base of every oracle. `kinds` are the events that it must be shown; no others are.
+
+    `uses_model` asks for a model of the cluster that has taken each event in before the oracle sees it.
+    `permitted_as` names the anomaly of the contract whose permission excuses its violations; empty when nothing does.
+    """
 
     name: ClassVar[str]
     kinds: ClassVar[tuple[str, ...]] = ()
     needs_read_back: ClassVar[bool] = False
+    uses_model: ClassVar[bool] = False
+    permitted_as: ClassVar[str] = ""
 
     def __init__(self) -> None:
+        self.setting = Setting()
+        self.model = ClusterModel(self.setting)
         self.violations: list[Violation] = []
         self.count = 0
+
+    def begin(self, setting: Setting, model: ClusterModel) -> None:
+        """Learn what is configured, and the model that other oracles read too; called before the first event."""
+        self.setting = setting
+        self.model = model
 
     def on_event(self, traced: Traced) -> None:
         """Take one event of `kinds` in."""

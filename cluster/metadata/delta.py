@@ -12,8 +12,8 @@ from typing import TypeVar
 
 from cluster.base.ids import TopicPartition
 from cluster.base.ports import Tracer
-from cluster.base.trace import BrokerStateChanged, PartitionMetadataApplied, TopicDeleted
-from cluster.metadata.image import BrokerRegistration, MetadataImage, PartitionState, TopicState
+from cluster.base.trace import BrokerStateChanged, PartitionMetadataApplied, TopicConfigApplied, TopicDeleted
+from cluster.metadata.image import TOPIC_RESOURCE, BrokerRegistration, MetadataImage, PartitionState, TopicState
 
 _Key = TypeVar("_Key", int, tuple[int, str])
 
@@ -88,6 +88,10 @@ def trace_delta(tracer: Tracer, delta: MetadataDelta) -> None:
         assert registration is not None
         for state in _broker_states(before, after):
             tracer.emit(BrokerStateChanged(broker_id, registration.broker_epoch, state, offset))
+    for kind, name in delta.changed_configs:
+        if kind == TOPIC_RESOURCE:
+            values = delta.image_after.topic_configs(name)
+            tracer.emit(TopicConfigApplied(name, tuple(f"{key}={value}" for key, value in values.items()), offset))
     for (topic_name, number), partition in delta.changed_partitions:
         tracer.emit(
             PartitionMetadataApplied(
@@ -100,6 +104,7 @@ def trace_delta(tracer: Tracer, delta: MetadataDelta) -> None:
                 partition.isr,
                 partition.eligible_leader_replicas,
                 offset,
+                partition.last_known_elr,
             )
         )
 

@@ -15,6 +15,7 @@ from cluster.base.errors import ErrorCode, KafkaError
 from cluster.base.ids import NO_NODE, NodeId
 from cluster.base.limits import RAFT_ENTRY_BYTES_MAX
 from cluster.base.ports import DiskError
+from cluster.base.trace import RaftSynced
 from cluster.node.config import NodeConfig
 from cluster.node.raft_peer import RaftPeer
 from cluster.node.raft_service import RaftService
@@ -290,6 +291,8 @@ class Quorum:
             if not self._storage.is_synced:
                 await self._world.disk.sync(sync.path)
             self._storage.finish_sync(sync)
+            if self._world.tracer.enabled:
+                self._world.tracer.emit(RaftSynced(sync.index, sync.term))
             self._node.on_synced(sync.index, sync.term)
             self._take_snapshot_if_due()
             self._carry_out()

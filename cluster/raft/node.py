@@ -316,7 +316,10 @@ class RaftNode:
     def _take_role(self, role: Role, holder: Follower | Candidate | Leader) -> None:
         check_transition(self.role, role)
         self.role, self._holder = role, holder
-        self._state.events.append(RaftRoleChanged(self.term, role.value, holder.leader_id))
+        last = self._state.log
+        self._state.events.append(
+            RaftRoleChanged(self.term, role.value, holder.leader_id, last.last_index, last.last_term)
+        )
 
     # --- checks
 

@@ -4,12 +4,13 @@ from cluster.report.cluster_view import ClientView, ClusterView, NodeView, Repli
 from cluster.report.junit import junit_xml
 from cluster.report.leader_gaps import LeaderGaps
 from cluster.report.page import RunPage, boil_down, render_page
-from cluster.report.result import EXIT_CODES, CheckResult, Outcome, RunResult, Sighting, Verdict, verdict_of
+from cluster.report.result import EXIT_CODES, Anomaly, CheckResult, Outcome, RunResult, Sighting, Verdict, verdict_of
 from cluster.report.story import tell_story
 from cluster.report.terminal import terminal_text
 
 __all__ = [
     "EXIT_CODES",
+    "Anomaly",
     "CheckResult",
     "ClientView",
     "ClusterView",

@@ -43,6 +43,19 @@ class CheckResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Anomaly:
+    """Something that clients saw and should not: how often, whether the configuration permits it, and why."""
+
+    name: str
+    count: int
+    permitted: bool
+    sentence: str
+    reason: str
+    source: str
+    first: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunResult:
     """One run of one variant. Times are seconds; offsets and counts are whole numbers."""
 
@@ -65,6 +78,7 @@ class RunResult:
     trace_hash: str | None = None
     virtual_s: float = 0.0
     wall_s: float = 0.0
+    anomalies: tuple[Anomaly, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that `--json` prints."""

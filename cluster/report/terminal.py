@@ -5,7 +5,9 @@ Plain text: names such as `[acks-1]` must not be taken for markup, and a pipe mu
 
 from __future__ import annotations
 
-from cluster.report.result import CheckResult, RunResult
+from collections.abc import Sequence
+
+from cluster.report.result import Anomaly, CheckResult, RunResult
 
 _TITLES = {"as-expected": "AS EXPECTED", "different": "DIFFERENT", "inconclusive": "INCONCLUSIVE"}
 _MARKS = {"holds": "✔", "violated": "✖", "unknown": "?"}
@@ -25,10 +27,28 @@ def terminal_text(result: RunResult) -> str:
             hidden = check.violation_count - _VIOLATIONS_TOLD_MAX
             if hidden > 0:
                 lines.append(f"    {check.id}: … and {hidden} more")
+    lines += [f"  {anomaly.sentence}" for anomaly in told_anomalies(result.anomalies)]
     if result.story:
         lines.append(f"  {result.story}")
     lines.append(f"  replay: {result.replay}")
     return "\n".join(lines)
+
+
+_CONSEQUENCES = (
+    "lost-write",
+    "vanished",
+    "inconsistent-offsets",
+    "nonmonotonic-send",
+    "poll-skip",
+    "nonmonotonic-poll",
+)
+"""What the loss of a record brings with it, seen from elsewhere."""
+
+
+def told_anomalies(anomalies: Sequence[Anomaly]) -> list[Anomaly]:
+    """Return what is worth a line: what only follows from a loss that has its own line, for the same reason, is not."""
+    lost = [anomaly.reason for anomaly in anomalies if anomaly.name == "unseen"]
+    return [one for one in anomalies if one.name not in _CONSEQUENCES or one.reason not in lost]
 
 
 def _title(result: RunResult) -> str:

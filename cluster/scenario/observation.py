@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from cluster.base.trace import PhaseBegan, StepEnded, StepFired, Traced
-from cluster.checks import Oracle
+from cluster.checks import Oracle, Panel
 from cluster.report import ClusterView, LeaderGaps
 from cluster.scenario.expressions import Expression, Scope
 from cluster.scenario.plan import Moment
@@ -55,7 +55,7 @@ class _Waiter:
 class Observer:
     """Takes every event in, in order. `trace` keeps them all, for the story and the report."""
 
-    def __init__(self, view: ClusterView, oracles: Iterable[Oracle], watches: Iterable[Watch], scope: Scope) -> None:
+    def __init__(self, view: ClusterView, panel: Panel, watches: Iterable[Watch], scope: Scope) -> None:
         self.view = view
         self.scope = scope
         self.moments = Moments()
@@ -63,11 +63,9 @@ class Observer:
         self.trace: list[Traced] = []
         self.phase = ""
         self.phases: dict[str, int] = {}
-        self._oracles: dict[str, list[Oracle]] = {}
+        self._panel = panel
         self._watches: list[Watch] = []
         self._watches_by_kind: dict[str, list[Watch]] = {}
-        for oracle in oracles:
-            self.consult(oracle)
         for watch in watches:
             self.watch(watch)
         self._waiters: list[_Waiter] = []
@@ -75,11 +73,7 @@ class Observer:
 
     def consult(self, oracle: Oracle) -> None:
         """Tell an oracle of all that happens, and of all that has happened."""
-        for kind in oracle.kinds:
-            self._oracles.setdefault(kind, []).append(oracle)
-        for traced in self.trace:
-            if traced.event.kind in oracle.kinds:
-                oracle.on_event(traced)
+        self._panel.add(oracle, self.trace)
 
     def watch(self, watch: Watch) -> None:
         """Let a check look at its condition from now on."""
@@ -94,8 +88,8 @@ class Observer:
         self.view.apply(traced)
         if self.phase == "faults":
             self.leader_gaps.on_event(traced)
-        for oracle in self._oracles.get(kind, ()):
-            oracle.on_event(traced)
+        for listener in self._panel.listeners.get(kind, ()):
+            listener(traced)
         if kind in (StepFired.kind, StepEnded.kind, PhaseBegan.kind):
             self._on_schedule(traced)
             return

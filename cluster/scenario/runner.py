@@ -12,11 +12,13 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from cluster.base.trace import PhaseBegan, Traced
-from cluster.checks import ORACLES, Evidence, Oracle
+from cluster.checks import ORACLES, WHITE_BOX, Evidence, Panel, weigh
+from cluster.checks.history import check_history, history_of
 from cluster.lab import LAB, Target
 from cluster.lab.fault_table import FaultTable
 from cluster.lab.quantities import US_PER_SECOND
 from cluster.report import CheckResult, ClusterView, RunResult, tell_story, verdict_of
+from cluster.scenario.contracts import adversity_of, anomalies_of, check_contract, check_invariants, setting_of
 from cluster.scenario.experiment import Lab
 from cluster.scenario.expressions import Scope, Vocabulary
 from cluster.scenario.observation import Observer
@@ -65,7 +67,9 @@ class _Runner:
         self._seed = seed
         self._replay = replay
         names = [check.oracle for check in plan.checks if check.oracle is not None]
-        self._oracles: dict[str, Oracle] = {name: ORACLES[name]() for name in dict.fromkeys((*names, *ALWAYS_JUDGED))}
+        judged = dict.fromkeys((*WHITE_BOX, *names, *ALWAYS_JUDGED))
+        self._panel = Panel((ORACLES[name]() for name in judged), setting_of(plan))
+        self._oracles = self._panel.oracles
         self._watches = {
             check.id: Watch(check) for check in plan.checks if check.expression is not None and check.kind != "finally"
         }
@@ -80,7 +84,7 @@ class _Runner:
         )
         self._bindings: dict[str, tuple[str, ...]] = {}
         self._scope = Scope(view, self._bindings)
-        self._observer = Observer(view, self._oracles.values(), self._watches.values(), self._scope)
+        self._observer = Observer(view, self._panel, self._watches.values(), self._scope)
         self._faults = FaultTable(target, tuple(plan.clients), Random(f"{seed}/damage"))
         self._checks = list(plan.checks)
         self._workloads = Workloads(target, dict(plan.clients))
@@ -155,8 +159,7 @@ class _Runner:
         """Judge one more check. An invariant is shown what happened so far."""
         self._checks.append(check)
         if check.oracle is not None and check.oracle not in self._oracles:
-            oracle = self._oracles[check.oracle] = ORACLES[check.oracle]()
-            self._observer.consult(oracle)
+            self._observer.consult(ORACLES[check.oracle]())
         elif check.expression is not None and check.kind != "finally":
             watch = self._watches[check.id] = Watch(check)
             self._observer.watch(watch)
@@ -175,9 +178,9 @@ class _Runner:
     # --- judging -----------------------------------------------------------------------------------
 
     def _judge(self, evidence: Evidence, ailment: str) -> RunResult:
-        for oracle in self._oracles.values():
-            if evidence.read_back or not oracle.needs_read_back:
-                oracle.at_end(evidence)
+        self._panel.at_end(evidence)
+        adversity = adversity_of(self._observer.trace)
+        judgements = weigh(check_history(history_of(self._observer.trace)), self._panel.setting, adversity)
         phases = self._observer.phases
         judge = Judge(self._observer.moments, phases["faults"], phases["heal"], evidence.read_back)
         totals = {
@@ -185,7 +188,12 @@ class _Runner:
             "duplicates": self._oracles["no-duplicates"].count,
         }
         checks = tuple(self._judge_one(judge, check, totals) for check in self._checks)
-        checks = (*checks, _recovery(ailment, evidence.read_back))
+        checks = (
+            *checks,
+            check_invariants(self._panel, adversity, phases["faults"]),
+            check_contract(judgements, evidence.read_back),
+            _recovery(ailment, evidence.read_back),
+        )
         workloads = self._observer.view.workloads.values()
         return RunResult(
             scenario=self._plan.scenario.name,
@@ -205,6 +213,7 @@ class _Runner:
             story=self._story(),
             replay=self._replay,
             virtual_s=round(self._target.now_us() / US_PER_SECOND, 3),
+            anomalies=anomalies_of(judgements),
         )
 
     def _judge_one(self, judge: Judge, check: PlannedCheck, totals: Mapping[str, int]) -> CheckResult:

@@ -16,7 +16,7 @@ from cluster.checks import (
     setting_to_json,
     weigh,
 )
-from cluster.checks.contract import COMMITTED_LOST, RULES, Circumstances, permission
+from cluster.checks.contract import COMMITTED_LOST, QUORUM_DAMAGED, RULES, Circumstances, permission
 from cluster.checks.history import ANOMALIES, check_history
 from tests.checks.histories import operations_of, poll, send
 
@@ -49,6 +49,7 @@ PERMITTED: list[tuple[str, Circumstances, str]] = [
     ("unseen", replace(topic(DARK), setting=Setting(eligible_leader_replicas=False)), "eligible.leader.replicas"),
     ("unseen", topic(Adversity(power_losses=2)), "as many nodes lost power"),
     ("unseen", topic(Adversity(damaged_disks=2)), "as many disks"),
+    (QUORUM_DAMAGED, topic(Adversity(damaged_disks=1)), "a disk was damaged"),
     ("duplicate", client(idempotence=False), "enable.idempotence=false"),
     ("nonmonotonic-send", client(idempotence=False), "enable.idempotence=false"),
     ("int-send-skip", STRICT, "side by side"),
@@ -93,7 +94,7 @@ def test_a_promise_that_is_made_permits_nothing(anomaly: str, asked: Circumstanc
 def test_every_rule_is_about_known_anomalies_and_is_the_reason_of_some_row() -> None:
     told = {answer.reason for anomaly, asked, _ in PERMITTED if (answer := permission(anomaly, asked)) is not None}
     for rule in RULES:
-        assert {*rule.anomalies} <= {*ANOMALIES, COMMITTED_LOST}
+        assert {*rule.anomalies} <= {*ANOMALIES, COMMITTED_LOST, QUORUM_DAMAGED}
         assert rule.reason in told, f"no row shows: {rule.reason}"
 
 

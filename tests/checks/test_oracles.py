@@ -32,7 +32,7 @@ from cluster.base.trace import (
     Traced,
     TraceEvent,
 )
-from cluster.checks import ORACLES, Evidence, Oracle
+from cluster.checks import ORACLES, WHITE_BOX, Evidence, Oracle
 
 ORDERS = TopicPartition("orders", 0)
 
@@ -212,6 +212,9 @@ def test_a_broken_history_is_seen(name: str) -> None:
 def test_every_oracle_is_held_against_a_broken_history() -> None:
     elsewhere = {
         "replicas-identical-below-high-watermark",
+        # tests/checks/test_white_box.py
+        "isr-has-all-committed",
+        *WHITE_BOX,
         # tests/checks/test_transaction_oracles.py
         "transactions-atomic",
         "aborted-never-read",

@@ -21,7 +21,7 @@ from cluster.base.trace import (
     Traced,
     TraceEvent,
 )
-from cluster.checks import ORACLES, Oracle, Violation
+from cluster.checks import ORACLES, Oracle, Panel, Setting, Violation
 from cluster.report import CheckResult, ClusterView, Outcome, RunResult, Sighting, tell_story, terminal_text, verdict_of
 from cluster.scenario import make_plan, read_document
 from cluster.scenario.expressions import Scope
@@ -60,7 +60,7 @@ def judged(check: str, history: Sequence[Traced], *, end: float = 20, read_back:
     one = planned(check)
     view = ClusterView({"b1": 1, "b2": 2, "b3": 3, "c1": 101}, ["b1", "b2", "b3"], ["c1"], ["p1"])
     watches = [Watch(one)] if one.expression is not None else []
-    observer = Observer(view, [], watches, Scope(view, {"victim": ("b1",)}))
+    observer = Observer(view, Panel([], Setting()), watches, Scope(view, {"victim": ("b1",)}))
     events = [*history, seconds(0, PhaseBegan("faults")), seconds(end, PhaseBegan("heal"))]
     sampled_us = 0
     for traced in sorted(events, key=lambda traced: traced.time_us):
@@ -130,7 +130,7 @@ def test_a_rate_is_seen_though_no_event_says_so() -> None:
 
 
 def of_oracle(check: str, oracle: Oracle, *, read_back: bool) -> str:
-    moments = Observer(ClusterView({}, [], []), [], [], Scope(ClusterView({}, [], []), {})).moments
+    moments = Observer(ClusterView({}, [], []), Panel([], Setting()), [], Scope(ClusterView({}, [], []), {})).moments
     for traced in (FIRED, ENDED):
         moments.on_event(traced)
     return Judge(moments, 0, 10_000_000, read_back).of_oracle(planned(check), oracle).outcome
@@ -154,7 +154,7 @@ def test_an_oracle_is_judged_within_its_scope() -> None:
 def test_a_violation_says_where_it_can_be_looked_up() -> None:
     oracle = ORACLES["no-lost-acks"]()
     oracle.violated(Violation(3_500_000, "lost", TopicPartition("orders", 0), 7, "p1-000007"))
-    moments = Observer(ClusterView({}, [], []), [], [], Scope(ClusterView({}, [], []), {})).moments
+    moments = Observer(ClusterView({}, [], []), Panel([], Setting()), [], Scope(ClusterView({}, [], []), {})).moments
     result = Judge(moments, 1_000_000, 10_000_000, True).of_oracle(planned("finally: no-lost-acks"), oracle)
     assert result.sightings == (Sighting(2.5, "orders-0", 7, "p1-000007"),)
     led = judged("never: leader(orders-0) == b2", [leader(-1, 1, 0), leader(2, 2, 1)])

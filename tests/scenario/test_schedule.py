@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from scripted_target import ScriptedTarget
 
 from cluster.base.trace import PhaseBegan, StepEnded, StepFired, Traced
+from cluster.checks import Panel, Setting
 from cluster.lab import LAB
 from cluster.lab.fault_table import FaultTable
 from cluster.report import ClusterView
@@ -61,7 +62,7 @@ def play(steps: str, script: Script, *, heal: bool = False, seed: int = 1) -> Pl
         target = ScriptedTarget(plan.cluster, lambda: simulation.now_us() - began_us)
         bindings: dict[str, tuple[str, ...]] = {}
         view = ClusterView(plan.cluster.node_ids, ["b1", "b2", "b3"], ["c1"], ["p1"])
-        observer = Observer(view, [], [], Scope(view, bindings))
+        observer = Observer(view, Panel([], Setting()), [], Scope(view, bindings))
         target.subscribe(observer.on_event)
         target.elect(1, 0, [1, 2, 3])
         target.emit(LAB, PhaseBegan("faults"))

@@ -1,0 +1,143 @@
+"""The contract of a run: what its plan configures, what befell its cluster, and how findings weigh against both.
+
+Here: reading a plan and a trace into what `cluster.checks` asks for, and its answers into checks of the result.
+Not here: the rules (`cluster.checks.contract`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from cluster.base.configs import Configs
+from cluster.base.trace import NodeFaulted, StepFired, Traced
+from cluster.checks import (
+    WHITE_BOX,
+    Adversity,
+    Circumstances,
+    ClientSetting,
+    Judgement,
+    Panel,
+    Setting,
+    TopicSetting,
+    Violation,
+    permission,
+)
+from cluster.lab.quantities import US_PER_SECOND
+from cluster.report import Anomaly, CheckResult
+from cluster.scenario.plan import Plan
+from cluster.scenario.schema import Client
+
+_VIOLATIONS_TOLD_MAX = 20
+
+_NEVER_FLUSHED = 2**31
+"""From here on `flush.messages` means never: Kafka's default is the largest 64-bit number."""
+
+
+def setting_of(plan: Plan) -> Setting:
+    """Return what a plan configures, as far as promises depend on it."""
+    scenario = plan.scenario
+    broker = Configs.of(plan.cluster.properties, plan.cluster.profile)
+    topics: dict[str, TopicSetting] = {}
+    for topic in plan.cluster.topics:
+        configs = broker.for_topic(topic.configs)
+        flush = configs.integer("log.flush.interval.messages")
+        topics[topic.name] = TopicSetting(
+            replication_factor=topic.replication_factor,
+            min_insync_replicas=configs.integer("min.insync.replicas"),
+            unclean_leader_election=configs.flag("unclean.leader.election.enable"),
+            flush_messages=flush if flush < _NEVER_FLUSHED else None,
+        )
+    return Setting(
+        clients={name: _client(client) for name, client in scenario.clients.items()},
+        topics=topics,
+        eligible_leader_replicas=broker.flag("eligible.leader.replicas.enable"),
+        names={number: name for name, number in plan.cluster.node_ids.items()},
+        voters=tuple(plan.cluster.controllers),
+    )
+
+
+def _client(client: Client) -> ClientSetting:
+    return ClientSetting(
+        acks=str(client.acks),
+        idempotence=client.config.get("enable.idempotence") == "true",
+        isolation=client.config.get("isolation.level", "read_uncommitted"),
+    )
+
+
+def adversity_of(trace: Iterable[Traced]) -> Adversity:
+    """Count the nodes that lost power and those whose disks were harmed."""
+    dark: dict[str, None] = {}
+    damaged: dict[str, None] = {}
+    for traced in trace:
+        event = traced.event
+        if isinstance(event, NodeFaulted) and event.state == "powered-off":
+            dark[event.target] = None
+        elif isinstance(event, StepFired) and event.action == "disk":
+            damaged.update(dict.fromkeys(event.targets))
+    return Adversity(len(dark), len(damaged))
+
+
+def check_contract(judgements: Sequence[Judgement], is_read: bool) -> CheckResult:
+    """The check that no author can forget: clients saw nothing that the configuration does not permit."""
+    bugs = [judgement for judgement in judgements if not judgement.permitted]
+    told = bugs[0].sentence if bugs else "what they saw is permitted" if judgements else ""
+    unread = "" if is_read else "not everything could be read back"
+    return CheckResult(
+        id="contract",
+        kind="finally",
+        statement="clients saw nothing that the configuration does not permit",
+        outcome="violated" if bugs else "holds" if is_read else "unknown",
+        expected="holds",
+        detail=unread or told,
+        violations=tuple(f"{judgement.anomaly}: {judgement.first}" for judgement in bugs),
+        violation_count=sum(judgement.count for judgement in bugs),
+    )
+
+
+def check_invariants(panel: Panel, adversity: Adversity, start_us: int) -> CheckResult:
+    """The other one: what the brokers' own design demands held, but for losses that the configuration permits."""
+    bugs: list[str] = []
+    excused: dict[str, None] = {}
+    count = 0
+    for name in WHITE_BOX:
+        oracle = panel.oracles[name]
+        found = 0
+        for violation in oracle.violations:
+            reason = _excuse(panel.setting, oracle.permitted_as, violation, adversity)
+            if reason:
+                excused[name] = None
+            else:
+                at = f"{(violation.time_us - start_us) / US_PER_SECOND:.3f}s"
+                bugs.append(f"{name}: {violation.message} [{at}]")
+                if not found:
+                    count += oracle.count - len(oracle.violations)  # beyond those that it describes, it only counts
+                found += 1
+        count += found
+    return CheckResult(
+        id="invariants",
+        kind="always",
+        statement=f"all {len(WHITE_BOX)} invariants of the brokers' design",
+        outcome="violated" if bugs else "holds",
+        expected="holds",
+        detail=f"{count}: first {bugs[0]}" if bugs else "but for permitted losses" if excused else "",
+        violations=tuple(bugs[:_VIOLATIONS_TOLD_MAX]),
+        violation_count=count,
+    )
+
+
+def _excuse(setting: Setting, permitted_as: str, violation: Violation, adversity: Adversity) -> str:
+    if not permitted_as:
+        return ""
+    topic = setting.topic("" if violation.partition is None else violation.partition.topic)
+    # A strict client: whatever producers asked for, what was committed is not theirs to lose.
+    asked = Circumstances(ClientSetting(isolation="read_committed"), topic, setting, adversity)
+    answer = permission(permitted_as, asked)
+    return "" if answer is None else answer.reason
+
+
+def anomalies_of(judgements: Iterable[Judgement]) -> tuple[Anomaly, ...]:
+    """Return judgements as the result holds them."""
+    return tuple(
+        Anomaly(one.anomaly, one.count, one.permitted, one.sentence, one.reason, one.source, one.first)
+        for one in judgements
+    )
