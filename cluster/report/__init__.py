@@ -5,7 +5,7 @@ from cluster.report.junit import junit_xml
 from cluster.report.leader_gaps import LeaderGaps
 from cluster.report.page import RunPage, boil_down, render_page
 from cluster.report.result import EXIT_CODES, Anomaly, CheckResult, Outcome, RunResult, Sighting, Verdict, verdict_of
-from cluster.report.story import tell_story
+from cluster.report.story import Story, tell_story
 from cluster.report.terminal import terminal_text
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "RunPage",
     "RunResult",
     "Sighting",
+    "Story",
     "Verdict",
     "boil_down",
     "junit_xml",

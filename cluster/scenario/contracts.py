@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from cluster.base.configs import Configs
+from cluster.base.ids import TopicPartition
 from cluster.base.trace import NodeFaulted, StepFired, Traced
 from cluster.checks import (
     WHITE_BOX,
@@ -23,9 +24,14 @@ from cluster.checks import (
     permission,
 )
 from cluster.lab.quantities import US_PER_SECOND
-from cluster.report import Anomaly, CheckResult
+from cluster.report import Anomaly, CheckResult, Story, tell_story
 from cluster.scenario.plan import Plan
 from cluster.scenario.schema import Client
+
+_LOST = ("unseen", "vanished", "lost-write")
+
+_TOLD = (*_LOST, "duplicate", "nonmonotonic-send", "inconsistent-offsets", "aborted-read")
+"""Anomalies of one record, whose story is worth telling; the first is told first."""
 
 _VIOLATIONS_TOLD_MAX = 20
 
@@ -135,9 +141,30 @@ def _excuse(setting: Setting, permitted_as: str, violation: Violation, adversity
     return "" if answer is None else answer.reason
 
 
-def anomalies_of(judgements: Iterable[Judgement]) -> tuple[Anomaly, ...]:
-    """Return judgements as the result holds them."""
+def anomalies_of(judgements: Iterable[Judgement], story: Story) -> tuple[Anomaly, ...]:
+    """Return judgements as the result holds them; a loss says what became of the first record, when that is known."""
     return tuple(
-        Anomaly(one.anomaly, one.count, one.permitted, one.sentence, one.reason, one.source, one.first)
+        Anomaly(
+            one.anomaly,
+            one.count,
+            one.permitted,
+            f"{one.sentence}; {story.cause}" if one.anomaly in _LOST and story.cause else one.sentence,
+            one.reason,
+            one.source,
+            one.first,
+        )
         for one in judgements
     )
+
+
+def story_of(trace: Sequence[Traced], judgements: Sequence[Judgement], start_us: int) -> Story:
+    """Tell the story of the first record that was lost, else stored twice, else out of order; bugs come first."""
+    told = [one for one in judgements if one.anomaly in _TOLD]
+    if not told:
+        return Story("", "")
+    chosen = min(told, key=lambda one: (one.permitted, _TOLD.index(one.anomaly)))
+    finding = chosen.first_finding
+    topic, _, number = finding.key.rpartition("-")
+    offsets = [finding.offset] if finding.again_at < 0 else [finding.offset, finding.again_at]
+    story = tell_story(trace, TopicPartition(topic, int(number)), offsets, str(finding.value), start_us)
+    return story if chosen.anomaly in _LOST else Story(story.text, "")

@@ -17,8 +17,15 @@ from cluster.checks.history import check_history, history_of
 from cluster.lab import LAB, Target
 from cluster.lab.fault_table import FaultTable
 from cluster.lab.quantities import US_PER_SECOND
-from cluster.report import CheckResult, ClusterView, RunResult, tell_story, verdict_of
-from cluster.scenario.contracts import adversity_of, anomalies_of, check_contract, check_invariants, setting_of
+from cluster.report import CheckResult, ClusterView, RunResult, verdict_of
+from cluster.scenario.contracts import (
+    adversity_of,
+    anomalies_of,
+    check_contract,
+    check_invariants,
+    setting_of,
+    story_of,
+)
 from cluster.scenario.experiment import Lab
 from cluster.scenario.expressions import Scope, Vocabulary
 from cluster.scenario.observation import Observer
@@ -182,6 +189,7 @@ class _Runner:
         adversity = adversity_of(self._observer.trace)
         judgements = weigh(check_history(history_of(self._observer.trace)), self._panel.setting, adversity)
         phases = self._observer.phases
+        story = story_of(self._observer.trace, judgements, phases["faults"])
         judge = Judge(self._observer.moments, phases["faults"], phases["heal"], evidence.read_back)
         totals = {
             "lost": self._oracles["no-lost-acks"].count,
@@ -210,10 +218,10 @@ class _Runner:
             lost=totals["lost"],
             duplicates=totals["duplicates"],
             leaderless_s=round(self._observer.leader_gaps.total_us(phases["heal"]) / US_PER_SECOND, 3),
-            story=self._story(),
+            story=story.text,
             replay=self._replay,
             virtual_s=round(self._target.now_us() / US_PER_SECOND, 3),
-            anomalies=anomalies_of(judgements),
+            anomalies=anomalies_of(judgements, story),
         )
 
     def _judge_one(self, judge: Judge, check: PlannedCheck, totals: Mapping[str, int]) -> CheckResult:
@@ -222,16 +230,6 @@ class _Runner:
         if check.kind == "finally":
             return judge.at_end(check, replace(self._scope), totals)
         return judge.of_watch(check, self._watches[check.id])
-
-    def _story(self) -> str:
-        """The story of the first record that was acknowledged and is gone."""
-        violations = self._oracles["no-lost-acks"].violations
-        if not violations or violations[0].partition is None:
-            return ""
-        first = violations[0]
-        start_us = self._observer.phases["faults"]
-        assert first.partition is not None
-        return tell_story(self._observer.trace, first.partition, first.offset, first.value, start_us)
 
 
 def _recovery(ailment: str, is_read: bool) -> CheckResult:

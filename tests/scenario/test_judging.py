@@ -15,6 +15,7 @@ from cluster.base.trace import (
     PartitionRoleChanged,
     PhaseBegan,
     RecordAcknowledged,
+    RecordConsumed,
     RecordSent,
     StepEnded,
     StepFired,
@@ -188,10 +189,56 @@ def test_the_story_of_a_lost_record_names_every_turn() -> None:
         seconds(20, BatchAppended("orders", 0, "leader", 486, 490, 4), "b2"),
         seconds(31.2, LogTruncated("orders", 0, 500, 486, 4), "b1"),
     ]
-    assert tell_story(trace, TopicPartition("orders", 0), 486, "p1-000486", 0) == (
+    story = tell_story(trace, TopicPartition("orders", 0), [486], "p1-000486", 0)
+    assert story.text == (
         "story of orders-0@486 (p1-000486): sent by p1 9.700 · appended b1 e3 9.720 · acked to p1 9.721 · "
-        "b1 killed 10.000 · e4 starts at 486 on b2 19.400 · its offset is given again by b2 e4 20.000 · "
-        "b1 truncates to 486 at 31.200"
+        "b1 killed, no follower had fetched it 10.000 · e4 starts at 486 on b2 19.400 · "
+        "its offset is given again by b2 e4 20.000 · "
+        "b1 truncates to 486 under e4 at 31.200"
+    )
+    assert story.cause == "b1 was killed before any follower had fetched it"
+
+
+def stored(epoch: int, *nodes: str) -> list[Traced]:
+    """Sent, appended by the first, copied by the others, acknowledged: orders-0@5 under an epoch."""
+    roles = ["leader", *(["follower"] * (len(nodes) - 1))]
+    appends = [
+        seconds(2, BatchAppended("orders", 0, role, 5, 5, epoch), node) for node, role in zip(nodes, roles, strict=True)
+    ]
+    sent = seconds(1, RecordSent("orders", 0, "v"), "p1")
+    return [sent, *appends, seconds(3, RecordAcknowledged("orders", 0, "v", 5), "p1")]
+
+
+@pytest.mark.parametrize(
+    ("holders", "faults", "leader", "cause"),
+    [
+        (["b1"], [], "b2", "b1 was replaced as leader before any follower had fetched it"),
+        (["b1"], ["stopped"], "b2", "b1 was stopped before any follower had fetched it"),
+        (["b1", "b2"], ["powered-off"], "b1", "b1 came back with less than it had stored, and led"),
+        (["b1", "b3"], ["killed"], "b2", "b2 led without it, though b1, b3 had it"),
+    ],
+)
+def test_a_story_says_why_the_record_is_gone(holders: list[str], faults: list[str], leader: str, cause: str) -> None:
+    trace = [
+        *stored(0, *holders),
+        *(seconds(4, NodeFaulted("b1", fault)) for fault in faults),
+        seconds(5, PartitionRoleChanged("orders", 0, "leader", 1, 5), leader),
+    ]
+    assert tell_story(trace, TopicPartition("orders", 0), [5], "v", 0).cause == cause
+
+
+def test_a_record_that_is_still_there_has_no_cause_to_be_gone() -> None:
+    trace = [*stored(0, "b1", "b2"), seconds(5, PartitionRoleChanged("orders", 0, "leader", 1, 6), "b2")]
+    assert tell_story(trace, TopicPartition("orders", 0), [5], "v", 0).cause == ""
+
+
+def test_the_story_of_a_record_stored_twice_tells_both_places() -> None:
+    again = seconds(6, BatchAppended("orders", 0, "leader", 7, 7, 1), "b2")
+    read = seconds(7, RecordConsumed("orders", 0, 5, "v", final=True), "reader")
+    story = tell_story([*stored(0, "b1"), again, read, read], TopicPartition("orders", 0), [5, 7], "v", 0)
+    assert story.text == (
+        "story of orders-0@5 and @7 (v): sent by p1 1.000 · appended b1 e0 at @5 2.000 · acked to p1 3.000 · "
+        "appended b2 e1 at @7 6.000 · given to reader 7.000"
     )
 
 

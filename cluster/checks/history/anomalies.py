@@ -41,7 +41,7 @@ class Finding:
     """One anomaly: which, where, when (microseconds) and whose record or consumer it concerns.
 
     `process` is the client to whom something was promised: the sender of a lost value, the consumer that skipped.
-    `subscribed` says that a group protocol chose the consumer's partitions.
+    `subscribed` says that a group protocol chose the consumer's partitions, `again_at` is where else the value lies.
     """
 
     anomaly: str
@@ -52,6 +52,7 @@ class Finding:
     process: str
     time_us: int
     subscribed: bool = False
+    again_at: int = -1
 
 
 class Findings:

@@ -89,7 +89,7 @@ def duplicates(versions: Versions, findings: Findings) -> None:
             first, *rest = sorted(offsets)
             message = f"{value} is at {key}@{first} and again at {', '.join(f'@{offset}' for offset in rest)}"
             time_us = 0 if operation is None else operation.ended_us
-            findings.add(Finding("duplicate", message, key, rest[0], value, process, time_us))
+            findings.add(Finding("duplicate", message, key, first, value, process, time_us, again_at=rest[0]))
 
 
 def aborted_reads(versions: Versions, operations: list[Operation], findings: Findings) -> None:
