@@ -23,7 +23,8 @@ QUORUM_DAMAGED = "quorum-damaged"
 class Adversity:
     """What befell the cluster, as far as promises depend on it. Counts are of nodes.
 
-    `power_losses`: nodes that lost what they had not synced. `damaged_disks`: nodes whose stored bytes were harmed.
+    `power_losses`: nodes that lost what they had not synced. `damaged_disks`: further nodes whose disk lost or changed
+    what it had stored.
     """
 
     power_losses: int = 0
@@ -74,8 +75,10 @@ _ANY_LOST = (
 """What follows when a committed record is lost: consumers had seen it, too."""
 
 
-def _power_was_lost(asked: Circumstances) -> bool:
-    return asked.adversity.power_losses > 0 and asked.topic.flush_messages != 1
+def _copies_lost(asked: Circumstances) -> int:
+    """How many nodes may have come back with less than they had acknowledged."""
+    unsynced = 0 if asked.topic.flush_messages == 1 else asked.adversity.power_losses
+    return unsynced + asked.adversity.damaged_disks
 
 
 RULES: tuple[Rule, ...] = (
@@ -99,27 +102,21 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         _ANY_LOST,
-        lambda asked: _power_was_lost(asked) and asked.topic.effective_min_isr == 1,
-        "min.insync.replicas=1: acks=all may mean one copy, and a node lost power before it had synced",
+        lambda asked: _copies_lost(asked) > 0 and asked.topic.effective_min_isr == 1,
+        "min.insync.replicas=1: acks=all may mean one copy, and a node lost what it had not synced, or its disk",
         "KIP-966, motivation",
     ),
     Rule(
         _ANY_LOST,
-        lambda asked: _power_was_lost(asked) and not asked.setting.eligible_leader_replicas,
+        lambda asked: _copies_lost(asked) > 0 and not asked.setting.eligible_leader_replicas,
         "eligible.leader.replicas.version=0: the last replica in sync may lead again with less than it had",
         "KIP-966, the last replica standing",
     ),
     Rule(
         _ANY_LOST,
-        lambda asked: _power_was_lost(asked) and asked.adversity.power_losses >= asked.topic.effective_min_isr,
-        "as many nodes lost power as min.insync.replicas asks for, and nothing was synced to disk",
+        lambda asked: _copies_lost(asked) >= asked.topic.effective_min_isr,
+        "as many nodes lost what they had not synced, or their disks, as min.insync.replicas asks for copies",
         "KIP-966, guarantees below min.insync.replicas unclean shutdowns",
-    ),
-    Rule(
-        _ANY_LOST,
-        lambda asked: asked.adversity.damaged_disks >= asked.topic.effective_min_isr,
-        "as many disks were damaged as min.insync.replicas asks for copies",
-        "Kafka documentation, replication: f failures need f+1 copies",
     ),
     Rule(
         (QUORUM_DAMAGED,),

@@ -6,7 +6,8 @@ Not here: the rules (`cluster.checks.contract`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from cluster.base.configs import Configs
 from cluster.base.ids import TopicPartition
@@ -26,7 +27,9 @@ from cluster.checks import (
 from cluster.lab.quantities import US_PER_SECOND
 from cluster.report import Anomaly, CheckResult, Story, tell_story
 from cluster.scenario.plan import Plan
+from cluster.scenario.read_back import READER
 from cluster.scenario.schema import Client
+from cluster.scenario.steps import ConfigChange, Elect, Produce
 
 _LOST = ("unseen", "vanished", "lost-write")
 
@@ -53,16 +56,42 @@ def setting_of(plan: Plan) -> Setting:
             unclean_leader_election=configs.flag("unclean.leader.election.enable"),
             flush_messages=flush if flush < _NEVER_FLUSHED else None,
         )
+    clients = {READER: _READER, **{name: _client(client) for name, client in scenario.clients.items()}}
+    for step in scenario.steps:
+        if isinstance(made := getattr(step, "produce", None), Produce):
+            clients[step.id] = ClientSetting(acks=str(made.acks), idempotence=False)
+        if isinstance(election := getattr(step, "elect", None), Elect) and election.unclean is not None:
+            name = election.unclean.rpartition("-")[0]
+            topics[name] = replace(topics.get(name, TopicSetting()), unclean_leader_election=True)
+        if isinstance(change := getattr(step, "config", None), ConfigChange) and change.topic is not None:
+            topics[change.topic] = _loosened(topics.get(change.topic, TopicSetting()), change.set_)
     return Setting(
-        clients={name: _client(client) for name, client in scenario.clients.items()},
+        clients=clients,
+        # A program that produces by hand does so without idempotence, as a step does.
+        default_client=ClientSetting(idempotence=False),
         topics=topics,
         eligible_leader_replicas=broker.flag("eligible.leader.replicas.enable"),
+        legacy=tuple(f"legacy.{name}={word}" for name, word in scenario.cluster.legacy.items()),
         names={number: name for name, number in plan.cluster.node_ids.items()},
         voters=tuple(plan.cluster.controllers),
     )
 
 
+def _loosened(topic: TopicSetting, changes: Mapping[str, str | None]) -> TopicSetting:
+    """Return what is promised when configs change on the way: the weaker of before and after."""
+    min_isr = changes.get("min.insync.replicas", str(topic.min_insync_replicas)) or "1"
+    is_unclean = changes.get("unclean.leader.election.enable") == "true"
+    return replace(
+        topic,
+        min_insync_replicas=min(topic.min_insync_replicas, int(min_isr)),
+        unclean_leader_election=topic.unclean_leader_election or is_unclean,
+        flush_messages=None if "flush.messages" in changes else topic.flush_messages,
+    )
+
+
 def _client(client: Client) -> ClientSetting:
+    if client.transact is not None:
+        return _COPIER
     return ClientSetting(
         acks=str(client.acks),
         idempotence=client.config.get("enable.idempotence") == "true",
@@ -70,17 +99,25 @@ def _client(client: Client) -> ClientSetting:
     )
 
 
+_COPIER = ClientSetting(transactional=True, isolation="read_committed")
+_READER = ClientSetting(isolation="read_committed")
+"""The reading back asks for what is committed."""
+
+_HARMED_DISK = ("wipe", "bit-rot", "disk-misread", "disk-lie")
+_UNSYNCED_LOST = ("torn-write",)
+
+
 def adversity_of(trace: Iterable[Traced]) -> Adversity:
-    """Count the nodes that lost power and those whose disks were harmed."""
+    """Count the nodes that lost what they had not synced, and further ones whose disks were harmed."""
     dark: dict[str, None] = {}
     damaged: dict[str, None] = {}
     for traced in trace:
         event = traced.event
         if isinstance(event, NodeFaulted) and event.state == "powered-off":
             dark[event.target] = None
-        elif isinstance(event, StepFired) and event.action == "disk":
-            damaged.update(dict.fromkeys(event.targets))
-    return Adversity(len(dark), len(damaged))
+        elif isinstance(event, StepFired) and event.action in (*_HARMED_DISK, *_UNSYNCED_LOST):
+            (damaged if event.action in _HARMED_DISK else dark).update(dict.fromkeys(event.targets))
+    return Adversity(sum(node not in damaged for node in dark), len(damaged))
 
 
 def check_contract(judgements: Sequence[Judgement], is_read: bool) -> CheckResult:
@@ -132,6 +169,8 @@ def check_invariants(panel: Panel, adversity: Adversity, start_us: int) -> Check
 
 
 def _excuse(setting: Setting, permitted_as: str, violation: Violation, adversity: Adversity) -> str:
+    if setting.legacy:
+        return ", ".join(setting.legacy)
     if not permitted_as:
         return ""
     topic = setting.topic("" if violation.partition is None else violation.partition.topic)
