@@ -47,8 +47,8 @@ _CONSEQUENCES = (
 
 def told_anomalies(anomalies: Sequence[Anomaly]) -> list[Anomaly]:
     """Return what is worth a line: what only follows from a loss that has its own line, for the same reason, is not."""
-    lost = [anomaly.reason for anomaly in anomalies if anomaly.name == "unseen"]
-    return [one for one in anomalies if one.name not in _CONSEQUENCES or one.reason not in lost]
+    lost = {anomaly.reason: anomaly.name for anomaly in reversed(anomalies) if anomaly.name in ("vanished", "unseen")}
+    return [one for one in anomalies if one.name not in _CONSEQUENCES or lost.get(one.reason, one.name) == one.name]
 
 
 def _title(result: RunResult) -> str:
