@@ -1,6 +1,7 @@
-"""DescribeProducers (API 61), version 0: which producers a partition's leader remembers, and their transactions.
+"""DescribeProducers (API 61), version 0: which producers a replica remembers, and their transactions.
 
-For finding transactions that hang (KIP-664). Asked of the leader: NOT_LEADER_OR_FOLLOWER from others.
+For finding transactions that hang (KIP-664). Any replica answers from its own log, so that a broker can be asked about
+all that it holds; NOT_LEADER_OR_FOLLOWER where there is none.
 """
 
 from __future__ import annotations
@@ -29,9 +30,8 @@ def _one(context: BrokerContext, topic: str, number: int) -> Fields:
     partition = find_partition(context, topic, number)
     if isinstance(partition, ErrorCode):
         return {"partition_index": number, "error_code": partition}
-    error = partition.check_leader(-1)
-    if error is not ErrorCode.NONE:
-        return {"partition_index": number, "error_code": error}
+    if not partition.is_online:
+        return {"partition_index": number, "error_code": ErrorCode.KAFKA_STORAGE_ERROR}
     producers = [_producer(producer_id, state) for producer_id, state in partition.log.producers]
     return {"partition_index": number, "active_producers": producers}
 

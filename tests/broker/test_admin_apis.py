@@ -15,7 +15,7 @@ from cluster.base.ids import NO_NODE, NodeId
 from cluster.rpc import controller_pb2, metadata_pb2
 
 API_VERSIONS, DESCRIBE_CONFIGS, ALTER_CONFIGS, INCREMENTAL_ALTER, UPDATE_FEATURES = 18, 32, 33, 44, 57
-DESCRIBE_SCRAM = 50
+DESCRIBE_SCRAM, DESCRIBE_PRODUCERS = 50, 61
 DESCRIBE_QUORUM, UNREGISTER_BROKER, LIST_CONFIG_RESOURCES, DESCRIBE_TOPIC_PARTITIONS = 55, 64, 74, 75
 TOPIC, BROKER, GROUP = 2, 4, 32
 TIMEOUT = timedelta(seconds=10)
@@ -287,5 +287,15 @@ def test_nobody_has_credentials() -> None:
             ("a", "RESOURCE_NOT_FOUND"),
             ("b", "DUPLICATE_RESOURCE"),
         ]
+
+    on_broker(run)
+
+
+def test_a_follower_tells_of_the_producers_in_its_own_log() -> None:
+    async def run(broker: LoneBroker) -> None:
+        broker.add_topic("orders", three_replicas(UUID(int=9), leader=2))
+        asked = {"topics": [{"name": "orders", "partition_indexes": (0,)}, {"name": "no", "partition_indexes": (0,)}]}
+        reply = await broker.client().ask(DESCRIBE_PRODUCERS, 0, asked)
+        assert [error_of(topic.partitions[0]) for topic in reply.topics] == ["NONE", "UNKNOWN_TOPIC_OR_PARTITION"]
 
     on_broker(run)

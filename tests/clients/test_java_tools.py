@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 from java_tools import JavaTools
 from three_brokers import ThreeBrokers
 
@@ -181,3 +182,28 @@ def test_the_guides_commands_of_kafka_3_work(cluster: ThreeBrokers) -> None:
     read = kafka("console-consumer", "--topic", "exampleTopic", "--from-beginning", "--max-messages", "3")
     assert sorted(read.split()[:3]) == ["first", "second", "third"]
     assert "exampleTopic" in kafka("topics", "--describe", "--topic", "exampleTopic")
+
+
+def test_transactions_are_listed_described_and_aborted(kafka: Guide) -> None:
+    topic, name = kafka.cluster.new_topic(), kafka.cluster.new_name()
+    producer = Producer({"bootstrap.servers": kafka.cluster.bootstrap, "transactional.id": name})
+    producer.init_transactions(20)
+    producer.begin_transaction()
+    producer.produce(topic, b"not yet", partition=0)
+    producer.flush(20)
+    listed = kafka("transactions", "list")
+    assert listed.split()[:4] == ["TransactionalId", "Coordinator", "ProducerId", "TransactionState"]
+    row = next(line.split() for line in listed.splitlines() if line.startswith(name))
+    assert row[3] == "Ongoing"
+    described = kafka("transactions", "describe", "--transactional-id", name)
+    assert f"{topic}-0" in described and "Ongoing" in described
+    producers = kafka("transactions", "describe-producers", "--topic", topic, "--partition", "0").splitlines()
+    columns = producers[0].split()
+    start = dict(zip(columns, producers[1].split(), strict=True))["CurrentTransactionStartOffset"]
+    assert (columns[0], producers[1].split()[0], start) == ("ProducerId", row[2], "0")
+    kafka("transactions", "abort", "--topic", topic, "--partition", "0", "--start-offset", "0")
+    after = kafka("transactions", "describe-producers", "--topic", topic, "--partition", "0").splitlines()
+    assert dict(zip(columns, after[1].split(), strict=True))["CurrentTransactionStartOffset"] == "None"
+    read = ("console-consumer", "--topic", topic, "--from-beginning", "--timeout-ms", "3000")
+    assert "not yet" not in kafka(*read, "--isolation-level", "read_committed")
+    kafka("transactions", "find-hanging", "--broker-id", "1")
