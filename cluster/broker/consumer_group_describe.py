@@ -1,7 +1,7 @@
 """ConsumerGroupDescribe (API 69), versions 0 and 1: groups of the new protocol, their epochs and members (KIP-848).
 
 GROUP_ID_NOT_FOUND for a group that does not exist or that is classic: clients then ask DescribeGroups. Version 1 says
-which protocol each member speaks.
+which protocol each member speaks. When the feature `group.version` is at 0: UNSUPPORTED_VERSION.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from cluster.broker.context import BrokerContext
 from cluster.broker.describe_groups import GROUP_OPERATIONS
 from cluster.broker.metadata import NOT_ASKED_FOR
 from cluster.groups import DescribedConsumer, DescribedConsumerGroup, DescribedGroup, Partitions
-from cluster.metadata import MetadataImage
+from cluster.metadata import GROUP_FEATURE, MetadataImage, feature_level
 from cluster.wire import Fields, Message
 
 CLASSIC_MEMBER, CONSUMER_MEMBER = 0, 1
@@ -26,6 +26,8 @@ async def handle(context: BrokerContext, version: int, message: Message) -> Fiel
 
 
 async def _describe(context: BrokerContext, group_id: str) -> Fields:
+    if feature_level(context.image(), context.configs, GROUP_FEATURE) == 0:
+        return _refused(group_id, ErrorCode.UNSUPPORTED_VERSION, None)
     if not group_id:
         return _refused(group_id, ErrorCode.INVALID_GROUP_ID, None)
     try:

@@ -4,7 +4,8 @@ It joins with epoch 0, leaves with -1, or for a while with -2 when it is static;
 has changed. The answer has the assignment when that has changed, or when the request said everything. Errors:
 FENCED_MEMBER_EPOCH and UNKNOWN_MEMBER_ID mean to give everything up and join again, UNRELEASED_INSTANCE_ID and
 FENCED_INSTANCE_ID that another process has the name, UNSUPPORTED_ASSIGNOR, INVALID_REGULAR_EXPRESSION, INVALID_REQUEST,
-GROUP_MAX_SIZE_REACHED, and GROUP_ID_NOT_FOUND for a group of the other protocol that must not change it.
+GROUP_MAX_SIZE_REACHED, and GROUP_ID_NOT_FOUND for a group of the other protocol that must not change it. When the
+feature `group.version` is at 0: UNSUPPORTED_VERSION.
 
 Version 1: the member makes its own id (KIP-1082); regular expressions in RE2's syntax.
 """
@@ -29,6 +30,7 @@ from cluster.groups import (
     by_topic,
     named,
 )
+from cluster.metadata import GROUP_FEATURE, feature_level
 from cluster.wire import Fields, Message
 
 MEMBERS_MAKE_IDS_FROM = 1
@@ -39,6 +41,8 @@ _NO_TOPIC = UUID(int=0)
 async def handle(context: BrokerContext, request: Request, message: Message) -> Fields:
     """Take a sign of life, and answer with the next step."""
     group_id: str = message.group_id
+    if feature_level(context.image(), context.configs, GROUP_FEATURE) == 0:
+        return _response(HeartbeatReply(ErrorCode.UNSUPPORTED_VERSION, None, message.member_id))
     if not group_id.strip():
         return _response(HeartbeatReply(ErrorCode.INVALID_REQUEST, "GroupId can't be empty.", message.member_id))
     wanted = _heartbeat_of(context, request, message)

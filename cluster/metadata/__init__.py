@@ -2,7 +2,7 @@
 
 from cluster.metadata.apply import apply_batch
 from cluster.metadata.delta import MetadataDelta, delta_between, trace_delta
-from cluster.metadata.features import ELR_FEATURE, FEATURES, elr_is_enabled, feature_level
+from cluster.metadata.features import ELR_FEATURE, FEATURES, GROUP_FEATURE, elr_is_enabled, feature_level
 from cluster.metadata.image import (
     BROKER_RESOURCE,
     GROUP_RESOURCE,
@@ -34,6 +34,7 @@ __all__ = [
     "BROKER_RESOURCE",
     "ELR_FEATURE",
     "FEATURES",
+    "GROUP_FEATURE",
     "GROUP_RESOURCE",
     "QUOTA_ENTITY_TYPES",
     "QUOTA_KEYS",

@@ -14,6 +14,8 @@ from cluster.metadata.image import MetadataImage
 
 ELR_FEATURE = "eligible.leader.replicas.version"
 
+GROUP_FEATURE = "group.version"
+
 
 @dataclass(frozen=True, slots=True)
 class Feature:
@@ -29,6 +31,8 @@ FEATURES: Mapping[str, Feature] = {
     "metadata.version": Feature(25, 25, 25),
     # KIP-966. A cluster that was started with eligible.leader.replicas.enable=false begins with 0.
     ELR_FEATURE: Feature(0, 1, 1),
+    # KIP-848: at 0 the brokers coordinate classic groups only.
+    GROUP_FEATURE: Feature(0, 1, 1),
     # KIP-890. It is for clients to read: from 2 on their producers change their epoch with every transaction.
     "transaction.version": Feature(0, 2, 2),
 }

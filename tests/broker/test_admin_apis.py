@@ -15,6 +15,7 @@ from cluster.base.ids import NO_NODE, NodeId
 from cluster.rpc import controller_pb2, metadata_pb2
 
 API_VERSIONS, DESCRIBE_CONFIGS, ALTER_CONFIGS, INCREMENTAL_ALTER, UPDATE_FEATURES = 18, 32, 33, 44, 57
+CONSUMER_HEARTBEAT, CONSUMER_DESCRIBE = 68, 69
 DESCRIBE_SCRAM, DESCRIBE_PRODUCERS = 50, 61
 DESCRIBE_QUORUM, UNREGISTER_BROKER, LIST_CONFIG_RESOURCES, DESCRIBE_TOPIC_PARTITIONS = 55, 64, 74, 75
 TOPIC, BROKER, GROUP = 2, 4, 32
@@ -297,5 +298,19 @@ def test_a_follower_tells_of_the_producers_in_its_own_log() -> None:
         asked = {"topics": [{"name": "orders", "partition_indexes": (0,)}, {"name": "no", "partition_indexes": (0,)}]}
         reply = await broker.client().ask(DESCRIBE_PRODUCERS, 0, asked)
         assert [error_of(topic.partitions[0]) for topic in reply.topics] == ["NONE", "UNKNOWN_TOPIC_OR_PARTITION"]
+
+    on_broker(run)
+
+
+@pytest.mark.parametrize("version", [0, 1])
+def test_without_the_feature_there_are_no_groups_of_the_new_protocol(version: int) -> None:
+    async def run(broker: LoneBroker) -> None:
+        client = broker.client()
+        update = feature_update(1, "group.version", 0, downgrade=True)
+        assert error_of(await client.ask(UPDATE_FEATURES, 1, update)) == "NONE"
+        reply = await client.ask(CONSUMER_HEARTBEAT, version, {"group_id": "g", "member_id": "m", "member_epoch": 0})
+        assert error_of(reply) == "UNSUPPORTED_VERSION"
+        described = await client.ask(CONSUMER_DESCRIBE, version, {"group_ids": ("g",)})
+        assert error_of(described.groups[0]) == "UNSUPPORTED_VERSION"
 
     on_broker(run)

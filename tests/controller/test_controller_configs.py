@@ -17,7 +17,7 @@ from cluster.controller import (
     topic_settings,
 )
 from cluster.controller.config_changes import APPEND, DELETE, SET, SUBTRACT
-from cluster.metadata import BROKER_RESOURCE, TOPIC_RESOURCE
+from cluster.metadata import BROKER_RESOURCE, GROUP_RESOURCE, TOPIC_RESOURCE
 from cluster.rpc import controller_pb2 as rpc
 
 ORDERS_TOPIC = (TOPIC_RESOURCE, "orders")
@@ -55,6 +55,17 @@ def test_topic_configs_are_set_appended_to_subtracted_from_and_deleted() -> None
     for name, operation, value, expected in steps:
         assert alter(cluster, ORDERS_TOPIC, name, operation, value) is ErrorCode.NONE
         assert cluster.image.topic_configs("orders") == expected
+
+
+def test_a_group_has_configs_of_its_own_within_the_coordinators_bounds() -> None:
+    cluster = two_brokers()
+    group, name = (GROUP_RESOURCE, "readers"), "consumer.session.timeout.ms"
+    assert alter(cluster, group, name, SET, "50000") is ErrorCode.NONE
+    for value in ("44999", "60001", "soon"):
+        assert alter(cluster, group, name, SET, value) is ErrorCode.INVALID_CONFIG
+    assert cluster.image.group_configs("readers") == {name: "50000"}, "the group need not exist"
+    assert alter(cluster, group, name, DELETE, None) is ErrorCode.NONE
+    assert alter(cluster, (GROUP_RESOURCE, ""), name, SET, "50000") is ErrorCode.INVALID_REQUEST
 
 
 def test_a_topic_falls_back_to_what_was_set_on_all_brokers_then_to_the_static_configs() -> None:
