@@ -48,6 +48,10 @@ class NodeDirectory:
             return None
         return content[0] if content else None
 
+    def read(self, path: str) -> bytes:
+        """Return a whole file."""
+        return (self._root / path).read_bytes()
+
     def flip(self, path: str, offset: int, mask: int) -> None:
         """Change the bits of one byte that the mask has."""
         before = self.byte(path, offset)

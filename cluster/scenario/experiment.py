@@ -319,9 +319,12 @@ class Lab:
         name = id or f"step-{self._count}"
         try:
             trigger = {} if "when" in keys else {"at": "0s"}
-            return self._planner.step(FullStep.model_validate({"id": name, **trigger, **keys}))
+            planned = self._planner.step(FullStep.model_validate({"id": name, **trigger, **keys}))
         except (ValidationError, ValueError) as error:
             raise ScenarioError([f"{name}: {_text(error)}"]) from None
+        if name not in self._planner.step_ids:
+            self._planner.step_ids.append(name)  # checks may name it from now on
+        return planned
 
     def _later(self, call: Callable[[], Awaitable[None]], after_us: int) -> None:
         async def wait() -> None:

@@ -7,7 +7,7 @@ thousands of them. Not here: what they make of it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from cluster.base.trace import PhaseBegan, StepEnded, StepFired, Traced
@@ -34,11 +34,6 @@ class Moments:
             self._fired.setdefault(event.step, traced.time_us)
         elif isinstance(event, StepEnded) and event.outcome != TIMED_OUT:
             self._ended.setdefault(event.step, traced.time_us)
-
-    @property
-    def known(self) -> Collection[str]:
-        """The ids of steps that have fired, now and later."""
-        return self._fired.keys()
 
     def time_us(self, moment: Moment) -> int | None:
         """When a moment was; None when it has not come."""

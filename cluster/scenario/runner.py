@@ -150,12 +150,11 @@ class _Runner:
         topics = {topic.name: topic.partitions for topic in plan.cluster.topics}
         racks = tuple(dict.fromkeys(view.racks.values()))
         words = Vocabulary(plan.cluster.node_names, tuple(plan.clients), topics, racks)
-        step_ids = self._observer.moments.known if plan.script is not None else [step.id for step in plan.steps]
         return Lab(
             self._target,
             self._observer,
             self._faults,
-            StepPlanner(words, step_ids, self._bindings),
+            StepPlanner(words, [step.id for step in plan.steps], self._bindings),
             self._expect,
             bindings=self._bindings,
             seed=self._seed,

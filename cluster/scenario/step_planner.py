@@ -37,7 +37,7 @@ class StepPlanner:
 
     def __init__(self, vocabulary: Vocabulary, step_ids: Collection[str], bound: Collection[str]) -> None:
         self.vocabulary = vocabulary
-        self.step_ids = step_ids
+        self.step_ids = list(step_ids)
         self.bound = bound
 
     def step(self, step: Step) -> PlannedStep:
