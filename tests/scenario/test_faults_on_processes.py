@@ -84,7 +84,7 @@ def test_a_slow_disk_and_a_wrong_clock_show() -> None:
             skews_ms.append(newest_stamp_ms(lab))
         await lab.sleep("1s")
         skews_ms.append(newest_stamp_ms(lab))
-        async with lab.fault("throttle", "leader(orders-0) -> followers(orders-0)", bandwidth="4KB/s"):
+        async with lab.fault("throttle", "leader(orders-0) -> followers(orders-0)", bandwidth="1KB/s"):
             moments.append(lab.target.now_us())
             await lab.sleep("3s")
             moments.append(lab.target.now_us())
