@@ -28,7 +28,7 @@ cluster:
 
 clients:                            # records are unique: every one that was acknowledged must be there in the end
   p1: {{produce: orders, rate: 50/s, acks: all}}
-  c1: {{consume: orders}}
+  r1: {{consume: orders}}
 
 steps:                              # each: a trigger (at, after, every, when), one action, perhaps for: and as:
   - {{id: crash, at: 10s, kill: leader(orders-0), as: victim}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -43,6 +44,26 @@ def test_a_share_is_a_percentage_or_a_fraction() -> None:
     for text in ("120%", "-1%", "some"):
         with pytest.raises(LabError, match="not a share"):
             share(text, "--rate")
+
+
+def test_new_writes_a_scenario_that_is_sound_and_never_over_another(tmp_path: Path) -> None:
+    wanted = tmp_path / "My outage.yaml"
+    assert fencepost(tmp_path, "new", str(wanted)).returncode == 0
+    assert "name: my-outage" in wanted.read_text()
+    check = fencepost(tmp_path, "validate", str(wanted))
+    assert (check.returncode, check.stdout) == (0, f"{wanted}: sound, with 1 variants\n")
+    again = fencepost(tmp_path, "new", str(wanted))
+    assert again.returncode == 2
+    assert "is there already" in again.stderr
+
+
+def test_the_schema_and_the_catalogue_are_data(tmp_path: Path) -> None:
+    schema = json.loads(fencepost(tmp_path, "schema").stdout)
+    catalogue = json.loads(fencepost(tmp_path, "faults", "--catalogue", "--json").stdout)
+    step = schema["$defs"]["Step"]["properties"]
+    assert all(fault["verb"] in step for fault in catalogue)
+    assert step["kill"]["description"].startswith("end the process at once")
+    assert "torn-write" in fencepost(tmp_path, "faults", "--catalogue").stdout
 
 
 def test_properties_may_hold_an_equals_sign_in_their_value() -> None:

@@ -8,6 +8,7 @@ from cluster.base.trace import (
     BatchAppended,
     ControllerActivated,
     ControllerResigned,
+    GroupStateChanged,
     HighWatermarkAdvanced,
     NodeFaulted,
     NodeStarted,
@@ -15,9 +16,11 @@ from cluster.base.trace import (
     PartitionRoleChanged,
     RaftRoleChanged,
     RecordAcknowledged,
+    RecordConsumed,
     Traced,
     TraceEvent,
 )
+from cluster.base.transaction_trace import TransactionEnded, TransactionStateChanged
 from cluster.lab.selectors import SelectorError
 from cluster.report import ClusterView
 from cluster.scenario.expressions import Scope, Vocabulary, parse_expression
@@ -167,4 +170,45 @@ def test_an_expression_names_the_events_that_can_change_it() -> None:
 )
 def test_a_mistake_is_named(text: str, complaint: str) -> None:
     with pytest.raises(SelectorError, match=complaint):
+        parse_expression(text, WORDS)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "group-state(g1) == Stable",
+        "group-state(g2) == none",
+        "generation(g1) >= 3",
+        "txn-state(pay) == Ongoing",
+        "lso(orders-0) == 6",
+        "lag(orders-0) == 8",
+        "lag(p2) == 5",
+        "lag(p1) == none",
+        "view(b1).role(orders-0) == leader",
+        "coordinator(group:g1) == none",
+    ],
+)
+def test_a_condition_on_groups_transactions_and_lags(text: str) -> None:
+    history = (
+        *FAILOVER,
+        ("b1", GroupStateChanged("g1", "Stable", 3, ("m1",), "m1")),
+        ("b1", TransactionStateChanged("pay", "Ongoing", 7, 0)),
+        ("b2", TransactionEnded("orders", 0, 6, 7, 0, True, 6)),
+        ("p2", RecordConsumed("orders", 0, 2, "p1-000002")),
+    )
+    assert is_true(text, *history)
+
+
+def test_a_coordinator_leads_the_partition_that_the_groups_name_falls_into() -> None:
+    offsets = "__consumer_offsets"
+    facts = [
+        ("c1", PartitionMetadataApplied(offsets, number, 3 if number == 42 else 1, 0, 0, (1, 2, 3), (1,), (), number))
+        for number in range(50)
+    ]
+    assert is_true("coordinator(group:g1) == b3", *facts)
+
+
+@pytest.mark.parametrize("text", ["coordinator(g1) == b1", "coordinator(grup:g1) == b1", "coordinator(group:) == b1"])
+def test_a_coordinator_is_one_of_a_group_or_of_a_transactional_id(text: str) -> None:
+    with pytest.raises(SelectorError, match=r"write coordinator\(group:NAME\)"):
         parse_expression(text, WORDS)

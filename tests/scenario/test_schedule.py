@@ -278,3 +278,35 @@ def test_at_the_end_everything_is_mended_whatever_broke_it() -> None:
 def test_what_is_down_already_is_not_killed_again() -> None:
     played = play("  - {id: one, at: 1s, kill: b1}\n  - {id: two, at: 2s, kill: brokers}\n", ten_seconds)
     assert [name for _, _, name in played.target.done] == ["b1", "b2", "b3"]
+
+
+def test_every_fires_again_and_again_each_time_with_an_undo_of_its_own() -> None:
+    played = play(
+        "  - {id: beat, after: first, every: {period: 2s, count: 3}, pause: b2, for: 500ms}\n"
+        "  - {id: first, at: 1s, note: begin}\n"
+        "  - {id: over, after: beat.end, kill: b3}\n",
+        ten_seconds,
+    )
+    assert [(time_ms, verb) for time_ms, verb, name in played.target.done if name == "b2"] == [
+        (1000, "pause"), (1500, "resume"), (3000, "pause"), (3500, "resume"), (5000, "pause"), (5500, "resume"),
+    ]  # fmt: skip
+    assert [step for step, _, _ in played.fired() if step.startswith("beat")] == ["beat", "beat/2", "beat/3"]
+    assert (1500, "kill", "b3") in played.target.done, "the end of the first"
+
+
+def test_every_alone_begins_after_one_period_and_jitter_moves_it() -> None:
+    played = play("  - {id: beat, every: {period: 2s, jitter: 500ms}, restart: b2}\n", ten_seconds)
+    times_ms = [time_ms for step, time_ms, _ in played.fired()]
+    assert len(times_ms) in (4, 5)
+    assert all(abs(time_ms - 2000 * number) <= 501 for number, time_ms in enumerate(times_ms, start=1))
+    assert any(time_ms % 2000 for time_ms in times_ms)
+
+
+def test_a_heal_of_a_repeated_step_undoes_all_its_blows() -> None:
+    played = play(
+        "  - {id: beat, every: {period: 1s, count: 3}, slow: b1 -> b2, latency: 5ms}\n"
+        "  - {id: mend, at: 5s, heal: beat}\n",
+        ten_seconds,
+    )
+    assert [step for step, time_ms, _ in played.ended() if time_ms == 5000] == ["beat", "beat/2", "beat/3"]
+    assert not played.target.rules

@@ -33,7 +33,12 @@ class ThreeBrokers:
     def active_controller(self) -> str | None:
         return "c2"
 
+    def partition_count(self, topic: str) -> int:
+        return {"__consumer_offsets": 50, "orders": 1}.get(topic, 0)
+
     def leader(self, partition: TopicPartition) -> str | None:
+        if partition == TopicPartition("__consumer_offsets", 42):  # abs("g1".hashCode()) % 50
+            return "b3"
         return self.leading if partition == TopicPartition("orders", 0) else None
 
     def replicas(self, partition: TopicPartition) -> Sequence[str]:
@@ -52,6 +57,10 @@ class ThreeBrokers:
         ("b1", ("b1",)),
         ("p-cut", ("p-cut",)),
         ("brokers", ("b1", "b2", "b3")),
+        ("nodes", ("c1", "c2", "c3", "b1", "b2", "b3")),
+        ("coordinator(group:g1)", ("b3",)),
+        ("brokers - coordinator(group:g1)", ("b1", "b2")),
+        ("coordinator(txn:x)", ()),
         ("active-controller", ("c2",)),
         ("leader(orders-0)", ("b1",)),
         ("preferred(orders-0)", ("b2",)),
