@@ -40,6 +40,7 @@ _COMMANDS = (
     "topics",
     "configs",
     "consumer-groups",
+    "transactions",
     "reassign-partitions",
     "leader-election",
     "metadata-quorum",

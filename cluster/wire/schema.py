@@ -149,6 +149,8 @@ _FIXED: dict[str, Read] = {
     "uuid": _uuid,
     "timedelta_i32": _milliseconds,
     "timedelta_i64": _long_milliseconds,
+    # Milliseconds since 1970 as they are: kio's own type has no place for the -1 of what never was.
+    "datetime_i64": lambda cursor: cursor.number(INT64),
 }
 
 

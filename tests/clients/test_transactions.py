@@ -77,7 +77,7 @@ class Copier(threading.Thread):
                 if not messages:
                     continue
                 if self.committed >= RECORDS // 2 and not self.may_finish.is_set():
-                    time.sleep(0.05)  # so that there is something to copy when the last broker dies
+                    self.may_finish.wait(0.05)  # so that there is something to copy when the last broker dies
                 attempt += 1
                 producer.begin_transaction()
                 for message in messages:
