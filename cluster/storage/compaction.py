@@ -161,10 +161,11 @@ class _Retention:
                     self.has_changed = self.has_changed or kept is not batch
                     chunks.append(kept)
                     headers.append(read_header(kept))
-                if work >= STEP_BYTES and headers:
+                if work >= STEP_BYTES:
                     work = 0
-                    cleaned.append(b"".join(chunks), headers)
-                    chunks, headers = [], []
+                    if headers:
+                        cleaned.append(b"".join(chunks), headers)
+                        chunks, headers = [], []
                     yield
         if headers:
             cleaned.append(b"".join(chunks), headers)

@@ -12,6 +12,7 @@ from memory_disk import MemoryDisk
 from cluster.base.configs import Configs
 from cluster.records import build_batch, read_records
 from cluster.storage import EpochStart, Log, compact, dirt_of
+from cluster.storage.compaction import STEP_BYTES
 
 FILLER = "x" * 40
 
@@ -266,3 +267,19 @@ def test_compressed_batches_stay_compressed(codec: int) -> None:
     assert latest(records_of(log)) == latest(before)
     assert len(records_of(log)) < len(before)
     assert {header.compression for header in headers_of(walk(log)) if header.record_count} == {codec}
+
+
+def test_the_work_between_two_pauses_is_bounded_however_little_is_left_of_a_segment() -> None:
+    disk = MemoryDisk()
+    log = open_log(disk, compacted(segment_bytes="2000000"))
+    for _ in range(2000):
+        write(log, Written("a", "x" * 1000))
+    sync_all(log, disk)
+    steps = compact(log, dirt_of(log, log.log_end_offset, NOW_MS), NOW_MS)
+    read_before, most = disk.read_bytes, 0
+    for path in steps:
+        most = max(most, disk.read_bytes - read_before)
+        read_before = disk.read_bytes
+        if path is not None:
+            disk.sync_now(path)
+    assert log.segments[0].size_bytes < 2000 and most < 10 * STEP_BYTES

@@ -37,6 +37,8 @@ class Transactions:
             base_sequence=sequence,
             transactional=True,
         )
+        states = self.log.producers
+        states.admit(producer, states.expect(producer))  # the coordinator knows of the transaction
         self.log.append_as_leader(memoryview(batch), 0, NOW_MS)
         written = (key.encode(), (self.log.log_end_offset - 1, value.encode()))
         self._pending.setdefault(producer, []).append(written)
