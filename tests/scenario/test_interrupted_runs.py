@@ -1,0 +1,61 @@
+"""Ctrl-C in the middle of faults: exit code 130, and nothing is left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.live
+
+BROKEN = """
+lab: v1
+name: broken
+duration: 120s
+cluster: {controllers: 1, profile: fast, topics: {orders: {partitions: 1, replication-factor: 3}}}
+clients: {p1: {produce: orders, rate: 20/s}}
+steps:
+  - {id: frozen, at: 100ms, pause: b2}
+  - {id: dead, at: 100ms, crash-loop: b3, up: 300ms, down: 100ms}
+  - {id: full, at: 100ms, disk-full: b1}
+"""
+
+SOON_S = 60.0  # generous, because the machine may be busy
+
+
+def test_an_interrupted_run_ends_every_process_and_says_130(tmp_path: Path) -> None:
+    scenario = tmp_path / "broken.yaml"
+    scenario.write_text(BROKEN)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    environment = {**os.environ, "TMPDIR": str(scratch), "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    command = [sys.executable, "-c", "from cluster.cli import main; main()"]
+    run = subprocess.Popen(
+        [*command, "run", str(scenario), "--on", "local", "--no-report"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+    )
+    deadline_s = time.monotonic() + SOON_S
+    while not is_in_force(scratch) and time.monotonic() < deadline_s:
+        assert run.poll() is None
+        time.sleep(0.05)
+    run.send_signal(signal.SIGINT)
+    _, told = run.communicate(timeout=SOON_S)
+    assert run.returncode == 130, told
+    assert list(scratch.iterdir()) == [], "the data was temporary"
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    assert str(scratch) not in listed
+
+
+def is_in_force(scratch: Path) -> bool:
+    """Whether b1 has met its full disk."""
+    logs = [log.read_text(errors="replace") for log in scratch.rglob("b1/node.log")]
+    return any("no space left" in log.lower() for log in logs)
