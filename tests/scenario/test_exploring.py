@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from cluster.scenario import check_schema, explored, make_plan, read_document
 from cluster.scenario.document import with_override
 from cluster.scenario.explore import promises_of
+from cluster.scenario.swarm import Swarm
 
 SCENARIO = Path(__file__).resolve().parents[2] / "scenarios" / "leader-crash-acks-all.yaml"
 DOCUMENT = read_document(SCENARIO.read_text())
@@ -22,8 +24,28 @@ def test_a_schedule_follows_from_its_seed() -> None:
 
 def test_every_kind_of_fault_is_drawn_and_every_schedule_is_sound() -> None:
     verbs = {step.verb for seed in range(300) for step in make_plan(explored(DOCUMENT, seed)).steps}
-    expected = {"kill", "stop", "restart", "pause", "isolate", "partition", "slow", "drop", "power-off"}
-    assert verbs == expected
+    assert verbs == {
+        "kill", "stop", "pause", "restart", "crash-loop", "power-off",
+        "isolate", "partition", "slow", "drop", "hold", "throttle", "duplicate", "reorder",
+        "disk-slow", "clock", "fail", "lose-reply", "elect", "reassign",
+    }  # fmt: skip
+
+
+def test_a_run_knows_some_kinds_of_faults_only() -> None:
+    scenario = check_schema(DOCUMENT)
+    known = [Swarm(scenario, Random(seed), 40, 0).kinds for seed in range(100)]
+    assert sum(len(kinds) for kinds in known) / len(known) < 10
+    assert len(set(known)) > 90, "and hardly two runs the same"
+
+
+def test_faults_are_aimed_at_coordinators_when_there_is_something_to_coordinate() -> None:
+    copying = read_document((SCENARIO.parent / "exactly-once-under-kills.yaml").read_text())
+    aimed = str([explored(copying, seed)["steps"] for seed in range(50)])
+    assert "leader(__transaction_state-0)" in aimed
+    assert "leader(__consumer_offsets-0)" in aimed
+    assert "leader(__" not in str([explored(DOCUMENT, seed)["steps"] for seed in range(50)])
+    checks = {check.id for check in make_plan(explored(copying, 1)).checks}
+    assert {"copied-exactly-once", "transactions-atomic", "aborted-never-read", "no-stuck-lso"} <= checks
 
 
 def test_power_is_lost_within_the_budget_only() -> None:
@@ -31,7 +53,7 @@ def test_power_is_lost_within_the_budget_only() -> None:
         verbs = [step.verb for step in make_plan(explored(DOCUMENT, seed)).steps]
         if "power-off" in verbs:
             assert verbs.count("power-off") == 1, "min.insync.replicas is 2, so one unclean shutdown is survived"
-            assert "kill" not in verbs, "to the controller a kill is an unclean shutdown as well"
+            assert not {"kill", "crash-loop"} & set(verbs), "to the controller these are unclean shutdowns as well"
 
 
 @pytest.mark.parametrize(
