@@ -21,7 +21,7 @@ def handle(context: BrokerContext, version: int, message: Message) -> Fields:
 
 
 def _one(context: BrokerContext, transactional_id: str) -> Fields:
-    named = {"transactional_id": transactional_id, "transaction_start_time": EPOCH - timedelta(milliseconds=1)}
+    named = {"transactional_id": transactional_id, "transaction_start_time": EPOCH}
     if not transactional_id:
         return {"error_code": ErrorCode.INVALID_REQUEST, **named}
     try:
