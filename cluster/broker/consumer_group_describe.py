@@ -76,13 +76,13 @@ def _member(member: DescribedConsumer, image: MetadataImage) -> Fields:
         "client_host": member.client_host,
         "subscribed_topic_names": tuple(member.topics),
         "subscribed_topic_regex": member.regex,
-        "assignment": _assignment(member.assigned, image),
-        "target_assignment": _assignment(member.target, image),
+        "assignment": assignment_fields(member.assigned, image),
+        "target_assignment": assignment_fields(member.target, image),
         "member_type": CLASSIC_MEMBER if member.is_classic else CONSUMER_MEMBER,
     }
 
 
-def _assignment(partitions: Partitions, image: MetadataImage) -> Fields:
+def assignment_fields(partitions: Partitions, image: MetadataImage) -> Fields:
     """Return an assignment; topics that are gone have no name and are left out."""
     names = image.topic_names
     topics = [{**topic, "topic_name": names.get(topic["topic_id"])} for topic in topic_partitions(partitions)]

@@ -22,6 +22,9 @@ from cluster.broker.producer_ids import ProducerIdBlock
 from cluster.broker.producer_queues import ProducerQueues
 from cluster.broker.quotas import ClientQuotas
 from cluster.broker.replies import ReplyCache
+from cluster.broker.share_partitions import SharePartitions
+from cluster.broker.share_sessions import ShareSessions
+from cluster.broker.share_states import ShareCoordinator
 from cluster.broker.transaction_coordinator import PeerPort, TransactionCoordinator
 from cluster.metadata import MetadataImage
 from cluster.replication import Partition, Replicas
@@ -82,6 +85,9 @@ class BrokerContext:
     fetch_sessions: FetchSessions = field(init=False)
     groups: GroupCoordinator = field(init=False)
     transactions: TransactionCoordinator = field(init=False)
+    shares: ShareCoordinator = field(init=False)
+    share_partitions: SharePartitions = field(init=False)
+    share_sessions: ShareSessions = field(init=False)
     producer_queues: ProducerQueues = field(default_factory=ProducerQueues, init=False)
     producer_ids: ProducerIdBlock = field(default_factory=ProducerIdBlock, init=False)
     quotas: ClientQuotas = field(init=False)
@@ -97,6 +103,9 @@ class BrokerContext:
         self.groups = GroupCoordinator(self)
         self.quotas = ClientQuotas(self.configs)
         self.transactions = TransactionCoordinator(self)
+        self.shares = ShareCoordinator(self)
+        self.share_partitions = SharePartitions(self)
+        self.share_sessions = ShareSessions(self.configs.integer("group.share.max.share.sessions"))
 
     @property
     def clock(self) -> Clock:
@@ -114,6 +123,8 @@ class BrokerContext:
         self.groups.image_changed(image)
         self.quotas.image_changed(image)
         self.transactions.image_changed(image)
+        self.shares.image_changed(image)
+        self.share_partitions.image_changed()
         for wait in self._image_waits:
             if not wait.done.done() and wait.predicate(image):
                 wait.done.set_result(None)

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from enum import IntEnum
 
-from cluster.base.configs import DEFINITIONS, GROUP_DEFINITIONS, TOPIC_DEFINITIONS, ConfigDefinition
+from cluster.base.config_types import ConfigDefinition
+from cluster.base.configs import DEFINITIONS, GROUP_DEFINITIONS, TOPIC_DEFINITIONS
 from cluster.base.errors import ErrorCode, KafkaError
 from cluster.broker.context import BrokerContext
 from cluster.metadata import BROKER_RESOURCE, GROUP_RESOURCE, TOPIC_RESOURCE

@@ -52,5 +52,8 @@ def settings_of(configs: Configs) -> Settings:
         consumer_heartbeat_interval_ms_max=configs.integer("group.consumer.max.heartbeat.interval.ms"),
         consumers_max=configs.integer("group.consumer.max.size"),
         assignors=tuple(configs.text("group.consumer.assignors").split(",")),
+        share_session_timeout_ms=configs.integer("group.share.session.timeout.ms"),
+        share_heartbeat_interval_ms=configs.integer("group.share.heartbeat.interval.ms"),
+        share_members_max=configs.integer("group.share.max.size"),
         migration_policy=configs.text("group.consumer.migration.policy"),
     )

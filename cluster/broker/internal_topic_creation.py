@@ -3,18 +3,39 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from typing import Any, Protocol
 
+from cluster.base.configs import Configs
 from cluster.base.errors import ErrorCode, KafkaError
-from cluster.broker.context import BrokerContext
-from cluster.broker.controller_calls import until_applied
 from cluster.broker.coordinator import InternalTopic
+from cluster.metadata import MetadataImage
 
 log = logging.getLogger(__name__)
 
 CREATION_TIMEOUT_MS = 5_000
 
 
-async def ensure_topic(context: BrokerContext, topic: InternalTopic) -> None:
+class _Controller(Protocol):
+    async def call(self, method: str, request: Any, *, timeout_ms: int) -> Any: ...
+
+
+class TopicHost(Protocol):
+    """What it takes to have a topic created (`BrokerContext` has it)."""
+
+    configs: Configs
+    topics_in_creation: dict[str, None]
+
+    @property
+    def image(self) -> Callable[[], MetadataImage]: ...
+    @property
+    def controller(self) -> _Controller: ...
+
+    async def when_image(self, predicate: Callable[[MetadataImage], bool], timeout_ms: int) -> bool:
+        """Return true once the predicate holds of the applied metadata, false when time is up."""
+
+
+async def ensure_topic(context: TopicHost, topic: InternalTopic) -> None:
     """Have the topic created when there is none, by one of those who ask, and wait until this broker knows of it.
 
     When it cannot be created a line in the log says why, and there is no topic afterwards.
@@ -36,4 +57,4 @@ async def ensure_topic(context: BrokerContext, topic: InternalTopic) -> None:
             return
         finally:
             context.topics_in_creation.pop(topic.name, None)
-    await until_applied(context, lambda image: topic.name in image.topics, CREATION_TIMEOUT_MS)
+    await context.when_image(lambda image: topic.name in image.topics, CREATION_TIMEOUT_MS)

@@ -8,15 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cluster.base.configs import (
-    DEFINITIONS,
-    GROUP_DEFINITIONS,
-    TOPIC_DEFINITIONS,
-    ConfigDefinition,
-    Configs,
-    ConfigType,
-    check_config,
-)
+from cluster.base.config_types import ConfigDefinition, ConfigType
+from cluster.base.configs import DEFINITIONS, GROUP_DEFINITIONS, TOPIC_DEFINITIONS, Configs, check_config
 from cluster.base.errors import ErrorCode, KafkaError
 from cluster.controller.decision import Decision, topic_settings
 from cluster.controller.leadership import Records, reconsider_partitions
@@ -77,7 +70,7 @@ def _alter_resource(image: MetadataImage, configs: Configs, resource: rpc.AlterC
         if value is not None:
             check_config(table, change.name, value)
             if kind == GROUP_RESOURCE:
-                _check_bounds(configs, change.name, int(value))
+                _check_bounds(configs, change.name, value)
         if value != current.get(change.name):
             records += (config_record(kind, name, change.name, value),)
     return records
@@ -107,12 +100,12 @@ def _resource_configs(
     return table, Configs({**configs.values, **image.broker_configs(None)}), image.broker_configs(int(name))
 
 
-def _check_bounds(configs: Configs, name: str, value: int) -> None:
+def _check_bounds(configs: Configs, name: str, value: str) -> None:
     """Raise KafkaError(INVALID_CONFIG) when a group's config leaves what the brokers allow: `group.consumer.min.*`."""
     kind, _, rest = name.partition(".")
     for bound, is_broken in (("min", int.__lt__), ("max", int.__gt__)):
         limit = f"group.{kind}.{bound}.{rest}"
-        if is_broken(value, configs.integer(limit)):
+        if limit in DEFINITIONS and is_broken(int(value), configs.integer(limit)):
             most = "greater" if bound == "min" else "less"
             raise KafkaError(ErrorCode.INVALID_CONFIG, f"{name} must be {most} than or equal to {limit}")
 

@@ -31,6 +31,8 @@ from cluster.groups.requests import (
     SyncRequest,
 )
 from cluster.groups.shard import GroupShard
+from cluster.groups.share.group import SharedTopic, ShareGroup
+from cluster.groups.share.heartbeat import ShareHeartbeat
 from cluster.groups.states import TRANSITIONS, GroupEvent, GroupState, next_state
 from cluster.groups.subscription import CONSUMER_PROTOCOL, assigned_partitions
 
@@ -69,6 +71,9 @@ __all__ = [
     "OffsetKey",
     "Partitions",
     "Settings",
+    "ShareGroup",
+    "ShareHeartbeat",
+    "SharedTopic",
     "Subject",
     "SyncReply",
     "SyncRequest",

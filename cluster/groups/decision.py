@@ -47,6 +47,9 @@ class Settings:
     consumers_max: int = 2**31 - 1
     assignors: tuple[str, ...] = ("uniform", "range")
     migration_policy: str = "bidirectional"
+    share_session_timeout_ms: int = 45_000
+    share_heartbeat_interval_ms: int = 5_000
+    share_members_max: int = 200
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from cluster.groups.consumer.group import ConsumerGroup
 from cluster.groups.decision import AnyGroup
 from cluster.groups.group import Group
 from cluster.groups.requests import NO_TIMESTAMP, CommitOffset
+from cluster.groups.share.group import ShareGroup
 from cluster.groups.states import GroupState
 from cluster.groups.subscription import CONSUMER_PROTOCOL, subscribed_topics
 
@@ -25,6 +26,8 @@ def expired(
 ) -> list[TopicPartition]:
     """Return the partitions whose committed offsets are to be forgotten by `now_wall_ms` (since 1970)."""
     empty_since_ms = NO_TIMESTAMP
+    if isinstance(group, ShareGroup):
+        return []  # it commits no offsets
     if isinstance(group, ConsumerGroup):
         read = frozenset(group.subscribed_topics())
     elif group.protocol_type is None:  # offsets of somebody who is no member

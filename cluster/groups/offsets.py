@@ -15,6 +15,7 @@ from cluster.groups.decision import AnyGroup, LogRecord, Turn
 from cluster.groups.membership import find_present_member
 from cluster.groups.record_codec import write_offset, write_offset_key
 from cluster.groups.requests import UNKNOWN_MEMBER, CommitOffset, MemberIdentity
+from cluster.groups.share.group import ShareGroup
 from cluster.groups.states import GroupState
 from cluster.groups.subscription import CONSUMER_PROTOCOL, subscribed_topics
 
@@ -27,6 +28,8 @@ def commit_refusal(
     Whoever is no member, such as an admin or a consumer that assigns itself, may commit for an empty group only. A
     producer that does not say for which member it commits is fenced by its own epoch, and needs no group for that.
     """
+    if isinstance(group, ShareGroup):
+        return ErrorCode.GROUP_ID_NOT_FOUND
     if isinstance(group, ConsumerGroup):
         return _consumer_commit_refusal(group, identity, speaks_epochs or in_transaction)
     is_anonymous = identity.generation < 0 and identity.member_id == UNKNOWN_MEMBER and identity.instance_id is None

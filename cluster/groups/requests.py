@@ -18,6 +18,7 @@ NO_TIMESTAMP = -1
 
 CLASSIC_TYPE = "classic"
 CONSUMER_TYPE = "consumer"
+SHARE_TYPE = "share"
 """Kafka's names of the kinds of groups (`GroupType`)."""
 
 UNKNOWN_MEMBER = ""

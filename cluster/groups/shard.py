@@ -23,6 +23,7 @@ from cluster.groups.consumer.decisions import (
     decide_heartbeat,
     decide_join,
     decide_leave,
+    decide_share_heartbeat,
     decide_sync,
     decide_time_passed,
     group_changes,
@@ -71,6 +72,7 @@ from cluster.groups.record_codec import (
 from cluster.groups.requests import (
     CONSUMER_TYPE,
     NO_COMMIT,
+    SHARE_TYPE,
     UNKNOWN_MEMBER,
     UNSTABLE,
     CommitOffset,
@@ -81,6 +83,8 @@ from cluster.groups.requests import (
     SyncReply,
     SyncRequest,
 )
+from cluster.groups.share.group import ShareGroup
+from cluster.groups.share.heartbeat import ShareHeartbeat
 from cluster.groups.subscription import CONSUMER_PROTOCOL
 from cluster.groups.syncing import sync
 
@@ -217,9 +221,13 @@ class GroupShard:
             offsets = self._offsets.get(group_id, {})
             if group is None:
                 continue
-            gone = expired(group, offsets, now.wall_ms, self.settings.offsets_retention_ms)
+            gone = [
+                partition
+                for partition in expired(group, offsets, now.wall_ms, self.settings.offsets_retention_ms)
+                if OffsetKey(group_id, partition) not in self._pending
+            ]
             records = list(self._tombstones(group_id, gone))
-            ends = is_empty(group) and len(gone) == len(offsets)
+            ends = is_empty(group) and len(gone) == len(offsets) and not isinstance(group, ShareGroup)
             if ends:
                 records += self._group_tombstones(group)
             if records:
@@ -242,6 +250,8 @@ class GroupShard:
         group = self._groups.get(group_id)
         ended: list[LogRecord] = []
         if isinstance(group, ConsumerGroup):
+            if isinstance(group, ShareGroup):
+                return reply_now(token, JoinReply(ErrorCode.INCONSISTENT_GROUP_PROTOCOL, member_id))
             if group.members:
                 return decide_join(self._consumer_turn(group, now), token, request)
             ended, group = difference(group, None), None  # the next ones to use this name speak the classic protocol
@@ -290,6 +300,12 @@ class GroupShard:
         group = self._groups.get(group_id)
         own = group if isinstance(group, ConsumerGroup) else ConsumerGroup(group_id)
         return decide_heartbeat(group, self._consumer_turn(own, now), token, request)
+
+    def share_heartbeat(self, token: int, group_id: str, request: ShareHeartbeat, now: Moment) -> Decision:
+        """ShareGroupHeartbeat: answered with a HeartbeatReply, once what it says is committed."""
+        group = self._groups.get(group_id)
+        own = group if isinstance(group, ShareGroup) else ShareGroup(group_id)
+        return decide_share_heartbeat(group, self._consumer_turn(own, now), token, request)
 
     # --- offsets ----------------------------------------------------------------------------------
 
@@ -390,16 +406,21 @@ class GroupShard:
         Of a classic group the answer is its DescribedGroup, so that the two can be told apart.
         """
         group = self._groups.get(group_id)
-        if not isinstance(group, ConsumerGroup):
+        if not isinstance(group, ConsumerGroup) or isinstance(group, ShareGroup):
             return self.describe(token, group_id)
         return reply_when_committed(token, describe_consumers(group, self._settings_of(group_id)))
+
+    def describe_shares(self, token: int, group_id: str) -> Decision:
+        """ShareGroupDescribe: answered with a DescribedConsumerGroup and the topics it shares; None without a group."""
+        group = self._groups.get(group_id)
+        if not isinstance(group, ShareGroup):
+            return reply_now(token, None)
+        return reply_when_committed(token, (describe_consumers(group, self._settings_of(group_id)), group.shared))
 
     def listed(self) -> list[DescribedGroup]:
         """ListGroups: every group, without its members, by id."""
         return [
-            replace(describe(group), members=())
-            if isinstance(group, Group)
-            else DescribedGroup(group_id, group.state.value, CONSUMER_PROTOCOL, group_type=CONSUMER_TYPE)
+            replace(describe(group), members=()) if isinstance(group, Group) else _listed_modern(group)
             for group_id, group in sorted(self._groups.items())
         ]
 
@@ -432,3 +453,9 @@ class GroupShard:
         group = turn.group
         records = ((write_group_key(group.group_id), write_group(group)),) if turn.is_written else ()
         return Decision(records, tuple(turn.answers), ((group.group_id, group),))
+
+
+def _listed_modern(group: ConsumerGroup) -> DescribedGroup:
+    if isinstance(group, ShareGroup):
+        return DescribedGroup(group.group_id, group.state.value, SHARE_TYPE, group_type=SHARE_TYPE)
+    return DescribedGroup(group.group_id, group.state.value, CONSUMER_PROTOCOL, group_type=CONSUMER_TYPE)

@@ -18,11 +18,13 @@ from cluster.node.controller_client import ControllerClient
 from cluster.node.metadata_follower import MetadataFollower
 from cluster.node.peer_client import PeerClient
 from cluster.node.replication_shell import ReplicationShell
+from cluster.node.sharing_service import SharingService
 from cluster.node.transaction_service import TransactionService
 from cluster.node.world import World
 from cluster.replication import Replicas
 from cluster.rpc.replication_pb2_grpc import add_ReplicationServicer_to_server
-from cluster.rpc.transactions_pb2_grpc import add_TransactionsServicer_to_server
+from cluster.rpc.sharing_pb2_grpc import ShareStatesStub, add_ShareStatesServicer_to_server
+from cluster.rpc.transactions_pb2_grpc import TransactionsStub, add_TransactionsServicer_to_server
 
 
 class BrokerRole:
@@ -52,7 +54,10 @@ class BrokerRole:
             request_faults=world.request_faults,
             peers=self._peers,
         )
-        self._peers.own = self._transactions = TransactionService(self._context)
+        self._transactions = TransactionService(self._context)
+        self._peers.know(TransactionsStub, self._transactions, ("WriteMarkers", "AddPartitions"))
+        self._sharing = SharingService(self._context)
+        self._peers.know(ShareStatesStub, self._sharing, ("ReadState", "WriteState", "BeginState", "DeleteState"))
         self._listener = KafkaListener(self._context)
         self.follower.listen(self._on_delta)
         self._hands_over = configs.flag("controlled.shutdown.enable")
@@ -62,6 +67,7 @@ class BrokerRole:
         """Add the services of this half to the node's gRPC server."""
         add_ReplicationServicer_to_server(self._replication.servicer, server)
         add_TransactionsServicer_to_server(self._transactions, server)
+        add_ShareStatesServicer_to_server(self._sharing, server)
 
     async def run(self) -> None:
         """Serve until the controller lets this broker go, or until cancelled."""

@@ -6,7 +6,7 @@ Here: finding the peer in the metadata, and deadlines. Not here: what is asked (
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import grpc.aio
@@ -15,7 +15,6 @@ from cluster.base.errors import ErrorCode, KafkaError
 from cluster.base.ids import NodeId
 from cluster.metadata import Endpoint, MetadataImage
 from cluster.node.world import World
-from cluster.rpc.transactions_pb2_grpc import TransactionsServicer, TransactionsStub
 
 
 class PeerClient:
@@ -26,18 +25,21 @@ class PeerClient:
         self._world = world
         self._image = image
         self._channels: dict[NodeId, tuple[Endpoint, grpc.aio.Channel]] = {}
-        self.own: TransactionsServicer | None = None
-        """What serves this broker's questions to itself."""
+        self._services: dict[str, tuple[Callable[[grpc.aio.Channel], Any], object]] = {}
+
+    def know(self, stub: Callable[[grpc.aio.Channel], Any], own: object, methods: Sequence[str]) -> None:
+        """Learn how to ask for methods: with a stub of others, and of this broker's `own` service directly."""
+        self._services |= dict.fromkeys(methods, (stub, own))
 
     async def call(self, broker: NodeId, method: str, request: Any, *, timeout_ms: int) -> Any:
         """Return a broker's reply. Raises KafkaError(NETWORK_EXCEPTION) when there is none in time.
 
         The request may have been carried out all the same.
         """
+        make_stub, own = self._services[method]
         if broker == self._node_id:
-            assert self.own is not None, "a broker that asks itself has been put together"
-            return await getattr(self.own, method)(request, None)
-        stub: Any = TransactionsStub(await self._channel(broker))
+            return await getattr(own, method)(request, None)
+        stub = make_stub(await self._channel(broker))
         try:
             return await getattr(stub, method)(request, timeout=timeout_ms / 1000)
         except grpc.aio.AioRpcError as error:

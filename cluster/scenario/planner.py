@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from cluster.base.configs import DEFINITIONS, TOPIC_DEFINITIONS, ConfigDefinition, check_config
+from cluster.base.config_types import ConfigDefinition
+from cluster.base.configs import DEFINITIONS, TOPIC_DEFINITIONS, check_config
 from cluster.base.errors import KafkaError
 from cluster.lab.errors import LabError
 from cluster.lab.selectors import did_you_mean

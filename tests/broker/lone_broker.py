@@ -34,6 +34,7 @@ from cluster.metadata import (
     apply_batch,
     delta_between,
 )
+from cluster.node.sharing_service import SharingService
 from cluster.node.transaction_service import TransactionService
 from cluster.records import build_batch
 from cluster.replication import Partition, Replicas
@@ -203,12 +204,13 @@ def encoded(message: Any) -> bytes:
 class LonePeers:
     """The way to other brokers: none of them answers, this one does."""
 
-    own: TransactionService
+    own: tuple[object, ...] = ()
 
     async def call(self, broker: NodeId, method: str, request: Any, *, timeout_ms: int) -> Any:
         if broker != 1:
             raise KafkaError(ErrorCode.NETWORK_EXCEPTION)
-        return await getattr(self.own, method)(request, None)
+        service = next(each for each in self.own if hasattr(each, method))
+        return await getattr(service, method)(request, None)
 
 
 class LoneBroker:
@@ -240,7 +242,7 @@ class LoneBroker:
             flush=self._flush,
             peers=self.peers,
         )
-        self.peers.own = TransactionService(self.context)
+        self.peers.own = (TransactionService(self.context), SharingService(self.context))
         self.set_image(replace(self.image, offset=1, brokers={n: registration(n) for n in (1, 2, 3)}))
 
     async def _flush(self, partition: Partition) -> None:

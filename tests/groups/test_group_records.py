@@ -127,7 +127,7 @@ def test_groups_of_all_versions_are_read(version: int) -> None:
 
 
 def test_what_is_not_ours_is_skipped_and_what_is_broken_is_said() -> None:
-    assert read_key(b"\x00\x0b" + b"whatever another coordinator wrote") is None
+    assert read_key(b"\x00\x11" + b"whatever another coordinator wrote") is None
     for broken in (b"", b"\x00\x01\x00\x05ab", b"\x00"):
         with pytest.raises(MalformedMessage):
             read_key(broken)

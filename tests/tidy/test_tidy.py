@@ -14,7 +14,19 @@ ROOT = Path(__file__).resolve().parents[2]
 FILE_LINES_MAX = 500
 FUNCTION_LINES_MAX = 70
 BANNED_NAMES = {"utils", "util", "common", "helpers", "helper", "misc", "manager"}
-CORE = ("base", "records", "wire", "storage", "raft", "metadata", "controller", "replication", "groups", "transactions")
+CORE = (
+    "base",
+    "records",
+    "wire",
+    "storage",
+    "raft",
+    "metadata",
+    "controller",
+    "replication",
+    "groups",
+    "transactions",
+    "sharing",
+)
 
 
 def sources() -> list[Path]:

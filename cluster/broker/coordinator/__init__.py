@@ -6,6 +6,7 @@ from cluster.broker.coordinator.runtime import CoordinatorHost, CoordinatorRunti
 from cluster.broker.coordinator.topic import (
     CONSUMER_OFFSETS,
     INTERNAL_TOPICS,
+    SHARE_GROUP_STATE,
     TRANSACTION_STATE,
     InternalTopic,
     key_hash,
@@ -14,6 +15,7 @@ from cluster.broker.coordinator.topic import (
 __all__ = [
     "CONSUMER_OFFSETS",
     "INTERNAL_TOPICS",
+    "SHARE_GROUP_STATE",
     "TRANSACTION_STATE",
     "CoordinatorHost",
     "CoordinatorRuntime",

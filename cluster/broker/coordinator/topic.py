@@ -1,6 +1,7 @@
 """Internal topics: which there are, how they are made, and in which partition a key's state lies.
 
-Here: `__consumer_offsets` and `__transaction_state`. A topic is created by the first client that asks who coordinates.
+Here: `__consumer_offsets`, `__transaction_state` and `__share_group_state`. A topic is created by the first who asks
+who coordinates.
 """
 
 from __future__ import annotations
@@ -61,7 +62,17 @@ TRANSACTION_STATE = InternalTopic(
     "transaction.state.log.min.isr",
 )
 
-INTERNAL_TOPICS: Mapping[str, InternalTopic] = {topic.name: topic for topic in (CONSUMER_OFFSETS, TRANSACTION_STATE)}
+SHARE_GROUP_STATE = InternalTopic(
+    "__share_group_state",
+    "share.coordinator.state.topic.num.partitions",
+    "share.coordinator.state.topic.replication.factor",
+    "share.coordinator.state.topic.segment.bytes",
+    "share.coordinator.state.topic.min.isr",
+)
+
+INTERNAL_TOPICS: Mapping[str, InternalTopic] = {
+    topic.name: topic for topic in (CONSUMER_OFFSETS, TRANSACTION_STATE, SHARE_GROUP_STATE)
+}
 """Internal topics by name."""
 
 

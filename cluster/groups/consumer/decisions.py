@@ -25,6 +25,9 @@ from cluster.groups.group import Group
 from cluster.groups.rebalance import rebalance
 from cluster.groups.record_codec import write_group, write_group_key
 from cluster.groups.requests import JoinReply, JoinRequest, MemberIdentity, SyncReply, SyncRequest
+from cluster.groups.share.group import ShareGroup
+from cluster.groups.share.heartbeat import ShareHeartbeat
+from cluster.groups.share.heartbeat import heartbeat as share_heartbeat
 from cluster.groups.states import GroupState
 
 
@@ -49,6 +52,8 @@ def _become_consumer_group(group: AnyGroup | None, turn: ConsumerTurn, request: 
     Only who joins makes a group, or a consumer group of a classic one. Raises KafkaError(GROUP_ID_NOT_FOUND).
     """
     group_id, joins = turn.group.group_id, request.member_epoch == JOINS
+    if isinstance(group, ShareGroup):
+        raise KafkaError(ErrorCode.GROUP_ID_NOT_FOUND, f"Group {group_id} is not a consumer group.")
     if isinstance(group, ConsumerGroup) or (joins and (group is None or group.state is GroupState.EMPTY)):
         return ()
     if group is None:
@@ -61,6 +66,19 @@ def _become_consumer_group(group: AnyGroup | None, turn: ConsumerTurn, request: 
         ending.answer(member.join_token, JoinReply(ErrorCode.REBALANCE_IN_PROGRESS, member.member_id))
         ending.answer(member.sync_token, SyncReply(ErrorCode.REBALANCE_IN_PROGRESS))
     return ending.answers
+
+
+def decide_share_heartbeat(group: AnyGroup | None, turn: ConsumerTurn, token: int, request: ShareHeartbeat) -> Decision:
+    """ShareGroupHeartbeat, answered with a HeartbeatReply. A group of another kind stays what it is."""
+    try:
+        if group is None and request.member_epoch != JOINS:
+            raise KafkaError(ErrorCode.GROUP_ID_NOT_FOUND, f"Group {turn.group.group_id} not found.")
+        if group is not None and not isinstance(group, ShareGroup):
+            raise KafkaError(ErrorCode.GROUP_ID_NOT_FOUND, f"Group {turn.group.group_id} is not a share group.")
+        share_heartbeat(turn, token, request)
+    except KafkaError as error:
+        return reply_now(token, HeartbeatReply(error.code, error.message or None, request.member_id))
+    return _decided(group, turn)
 
 
 def decide_join(turn: ConsumerTurn, token: int, request: JoinRequest) -> Decision:
@@ -114,7 +132,7 @@ def decide_time_passed(turn: ConsumerTurn) -> Decision:
 def _decided(before: AnyGroup | None, turn: ConsumerTurn) -> Decision:
     """Return the decision of a turn; a group that only classic members are left in becomes classic again."""
     after = turn.group
-    if isinstance(before, ConsumerGroup) and not before.has_only_classic_members:
+    if isinstance(before, ConsumerGroup) and not isinstance(before, ShareGroup) and not before.has_only_classic_members:
         has_left = any(member_id not in after.members for member_id in before.members)
         if has_left and may_downgrade(after, turn.settings):
             return _downgrade(before, turn, has_left=True)

@@ -14,6 +14,8 @@ from cluster.groups.consumer.requests import DescribedConsumer, DescribedConsume
 from cluster.groups.consumer.states import ConsumerGroupState
 from cluster.groups.consumer.turn import preferred_assignor
 from cluster.groups.decision import Settings
+from cluster.groups.share.assignor import SHARE_ASSIGNOR
+from cluster.groups.share.group import ShareGroup
 
 
 def describe_consumers(group: ConsumerGroup, settings: Settings) -> DescribedConsumerGroup:
@@ -23,7 +25,7 @@ def describe_consumers(group: ConsumerGroup, settings: Settings) -> DescribedCon
         group.state.value,
         group.epoch,
         group.target_epoch,
-        preferred_assignor(group, settings),
+        SHARE_ASSIGNOR if isinstance(group, ShareGroup) else preferred_assignor(group, settings),
         tuple(_describe_member(group, member) for member in group.members.values()),
     )
 

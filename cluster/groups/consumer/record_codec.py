@@ -1,4 +1,5 @@
-"""The records of consumer groups in `__consumer_offsets`, in Kafka's format (schemas `ConsumerGroup*Key/Value`).
+"""The records of consumer and share groups in `__consumer_offsets`, in Kafka's format (schemas `ConsumerGroup*`,
+`ShareGroup*`).
 
 Here: keys and values as bytes, both ways. A key begins with its version, which also says what it is. Values have
 version 0 and are flexible. `ConsumerGroupPartitionMetadata` (key 4) is no longer written, as in Kafka since 4.1, which
@@ -7,13 +8,15 @@ keeps a hash of the subscribed topics in the group's record instead; what older 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
+from cluster.base.ids import TopicId
 from cluster.groups.consumer.group import ClassicSide, ConsumerMember, ResolvedRegex
 from cluster.groups.consumer.partitions import Partitions, TopicIdPartition, by_topic
 from cluster.groups.consumer.states import MemberState
+from cluster.groups.share.group import SharedTopic
 from cluster.wire import INT16, INT32, INT64, Cursor, MalformedMessage, length, string, tagged, unsigned_varint
 
 _VALUE_VERSION = 0
@@ -30,10 +33,24 @@ class Subject(IntEnum):
     TARGET_EPOCH = 6
     TARGET = 7
     CURRENT = 8
+    SHARE_MEMBER = 10
+    SHARE_GROUP = 11
+    SHARE_TARGET_EPOCH = 12
+    SHARE_TARGET = 13
+    SHARE_CURRENT = 14
+    SHARE_TOPICS = 15
     REGEX = 16
 
 
-_WITH_DETAIL = (Subject.MEMBER, Subject.TARGET, Subject.CURRENT, Subject.REGEX)
+_WITH_DETAIL = (
+    Subject.MEMBER,
+    Subject.TARGET,
+    Subject.CURRENT,
+    Subject.REGEX,
+    Subject.SHARE_MEMBER,
+    Subject.SHARE_TARGET,
+    Subject.SHARE_CURRENT,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +182,62 @@ def read_regex(data: bytes) -> ResolvedRegex:
     """Read what a regular expression means."""
     cursor = _open(data)
     return ResolvedRegex(_read_texts(cursor), cursor.number(INT64), cursor.number(INT64))
+
+
+# --- share groups -----------------------------------------------------------------------------------
+
+
+def write_share_member(member: ConsumerMember) -> bytes:
+    """Return the value of what a member of a share group says of itself."""
+    texts = (string(text, True) for text in (member.rack_id, member.client_id, member.client_host))
+    return b"".join((_head(), *texts, _write_texts(member.topics), _NO_TAGS))
+
+
+def read_share_member(data: bytes, member: ConsumerMember) -> ConsumerMember:
+    """Return a member with what a value says of it."""
+    cursor = _open(data)
+    return replace(
+        member,
+        rack_id=cursor.string(True),
+        client_id=cursor.text(True),
+        client_host=cursor.text(True),
+        topics=_read_texts(cursor),
+    )
+
+
+def write_share_current(member: ConsumerMember) -> bytes:
+    """Return the value of what a member of a share group reads."""
+    head = INT32.pack(member.epoch) + INT32.pack(member.previous_epoch) + bytes((member.state,))
+    return _head() + head + _write_partitions(member.assigned) + _NO_TAGS
+
+
+def read_share_current(data: bytes, member: ConsumerMember) -> ConsumerMember:
+    """Return a member with what a value says that it reads."""
+    cursor = _open(data)
+    epoch, previous_epoch = cursor.number(INT32), cursor.number(INT32)
+    cursor.take(1)
+    return replace(member, epoch=epoch, previous_epoch=previous_epoch, assigned=_read_partitions(cursor))
+
+
+def write_shared_topics(topics: Mapping[TopicId, SharedTopic]) -> bytes:
+    """Return the value of the topics that a share group has read (`ShareGroupStatePartitionMetadataValue`)."""
+    parts = [_head(), length(len(topics), True)]
+    for topic_id, topic in topics.items():
+        numbers = (INT32.pack(number) for number in range(topic.partitions))
+        parts += (topic_id.bytes, string(topic.name, True), length(topic.partitions, True), *numbers, _NO_TAGS)
+    return b"".join((*parts, length(0, True), _NO_TAGS))  # none is being deleted
+
+
+def read_shared_topics(data: bytes) -> dict[TopicId, SharedTopic]:
+    """Read the topics that a share group has read."""
+    cursor = _open(data)
+    found: dict[TopicId, SharedTopic] = {}
+    for _ in cursor.elements(True):
+        topic_id, name = cursor.topic_id(), cursor.text(True)
+        numbers = [cursor.number(INT32) for _ in cursor.elements(True)]
+        cursor.tags()
+        found[topic_id] = SharedTopic(name, len(numbers))
+    return found
 
 
 # --- parts ------------------------------------------------------------------------------------------

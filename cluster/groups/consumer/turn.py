@@ -21,6 +21,8 @@ from cluster.groups.consumer.reconciliation import reconcile
 from cluster.groups.consumer.regexes import matching
 from cluster.groups.consumer.states import MemberState
 from cluster.groups.decision import Answer, Settings
+from cluster.groups.share.assignor import assign_shared
+from cluster.groups.share.group import ShareGroup
 from cluster.metadata import MetadataImage
 
 
@@ -116,7 +118,11 @@ def assign_if_due(turn: ConsumerTurn) -> None:
         topic = image.topics.get(name)
         if topic is not None:
             sizes[topic.topic_id] = len(topic.partitions)
-    targets = targets_of(preferred_assignor(group, turn.settings), subscribers, sizes)
+    targets = (
+        assign_shared(subscribers, sizes)
+        if isinstance(group, ShareGroup)
+        else targets_of(preferred_assignor(group, turn.settings), subscribers, sizes)
+    )
     turn.group = replace(group, targets=targets, target_epoch=group.epoch)
 
 

@@ -1,0 +1,45 @@
+"""AlterShareGroupOffsets (API 91), version 0: let a share group without members go on elsewhere (KIP-932).
+
+The new start is kept under a higher state epoch: a leader that knows the old one is refused, and begins anew.
+NON_EMPTY_GROUP while there are members.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cluster.base.errors import ErrorCode, KafkaError
+from cluster.broker.context import BrokerContext
+from cluster.broker.share_group_topics import shared_topics
+from cluster.broker.share_states import begin_state
+from cluster.sharing import SharePartitionKey
+from cluster.wire import Fields, Message
+
+
+async def handle(context: BrokerContext, version: int, message: Message) -> Fields:
+    """Move each partition."""
+    try:
+        await shared_topics(context, message.group_id, must_be_empty=True)
+    except KafkaError as error:
+        return {"error_code": error.code, "error_message": error.message or None, "responses": ()}
+    return {"responses": [await _topic(context, message.group_id, topic) for topic in message.topics]}
+
+
+async def _topic(context: BrokerContext, group_id: str, asked: Any) -> Fields:
+    topic = context.image().topics.get(asked.topic_name)
+    parts = []
+    for part in asked.partitions:
+        error, text = ErrorCode.NONE, None
+        if topic is None or not 0 <= part.partition_index < len(topic.partitions):
+            error = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+        elif part.start_offset < 0:
+            error, text = ErrorCode.INVALID_REQUEST, "The start offset must not be negative."
+        else:
+            try:
+                key = SharePartitionKey(group_id, topic.topic_id, part.partition_index)
+                await begin_state(context, key, part.start_offset)
+            except KafkaError as failed:
+                error, text = failed.code, failed.message or None
+        parts.append({"partition_index": part.partition_index, "error_code": error, "error_message": text})
+    topic_id = None if topic is None else topic.topic_id
+    return {"topic_name": asked.topic_name, "topic_id": topic_id, "partitions": parts}

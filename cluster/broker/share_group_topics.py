@@ -1,0 +1,27 @@
+"""What the offset APIs of share groups have in common: the group, and the topics that it has read.
+
+Here: asking the group coordinator, and one state after another. Not here: the requests themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cluster.base.errors import ErrorCode, KafkaError
+from cluster.base.ids import TopicId
+from cluster.broker.context import BrokerContext
+from cluster.groups import ConsumerGroupState, SharedTopic
+
+
+async def shared_topics(context: BrokerContext, group_id: str, *, must_be_empty: bool) -> Mapping[TopicId, SharedTopic]:
+    """Return the topics that a share group has read. Raises KafkaError: GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP."""
+    if not group_id:
+        raise KafkaError(ErrorCode.INVALID_GROUP_ID)
+    found = await context.groups.ask(group_id, lambda shard, token, now: shard.describe_shares(token, group_id))
+    if found is None:
+        raise KafkaError(ErrorCode.GROUP_ID_NOT_FOUND, f"Group {group_id} not found.")
+    group, shared = found
+    if must_be_empty and group.state != ConsumerGroupState.EMPTY.value:
+        raise KafkaError(ErrorCode.NON_EMPTY_GROUP, f"Group {group_id} is not empty.")
+    topics: Mapping[TopicId, SharedTopic] = shared
+    return topics

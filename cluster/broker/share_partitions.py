@@ -1,0 +1,238 @@
+"""The share partitions of a broker: those partitions that it leads, for each share group that reads them.
+
+Here: loading what is kept of them, delivering records, keeping what became of these, ending acquisition locks (Kafka:
+`SharePartitionManager`). Not here: what may happen to a record (`cluster.sharing`), whose turn it is
+(`share_sessions`), and the requests.
+
+What changes is kept before anybody is told. When that fails the share partition is dropped, and begins again with what
+was kept: what was delivered is delivered again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from cluster.base.errors import ErrorCode, KafkaError
+from cluster.base.ids import TopicPartition
+from cluster.broker.deadlines import Deadline
+from cluster.broker.share_states import ShareHost, read_state, write_state
+from cluster.records import iterate_headers
+from cluster.replication import Partition
+from cluster.sharing import (
+    Acknowledgement,
+    Acquired,
+    ShareLimits,
+    SharePartition,
+    SharePartitionKey,
+    ShareState,
+)
+
+log = logging.getLogger(__name__)
+
+EARLIEST = "earliest"
+
+
+class Delivered(NamedTuple):
+    """Whole record batches, and which of their offsets the member was given."""
+
+    records: bytes
+    acquired: Sequence[Acquired]
+
+
+class LedShare:
+    """One share partition while its partition is led here."""
+
+    def __init__(self, context: ShareHost, key: SharePartitionKey, partition: Partition) -> None:
+        self.key = key
+        self.partition = partition
+        self.leader_epoch = partition.leader_epoch
+        self.is_over = False
+        self._context = context
+        self._share: SharePartition | None = None
+        self._state_epoch = 0
+        self._loading: asyncio.Task[None] | None = None
+        self._saving = asyncio.Lock()
+        self._timer: Deadline | None = None
+        self._waiting: dict[Callable[[], None], None] = {}
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the partition is led here under the epoch in which this was loaded."""
+        return not self.is_over and self.partition.is_leader and self.partition.leader_epoch == self.leader_epoch
+
+    # --- life -------------------------------------------------------------------------------------
+
+    async def load(self) -> None:
+        """Find out where the group is, unless that is known. Raises KafkaError."""
+        async with self._saving:
+            if self._share is not None:
+                return
+            state = await read_state(self._context, self.key, self.leader_epoch)
+            if state.start_offset < 0:
+                start = self._first_offset()
+                begun = ShareState(state.state_epoch, self.leader_epoch, start)
+                state = await write_state(self._context, self.key, begun)
+            self._state_epoch = state.state_epoch
+            self._share = SharePartition(replace(state, leader_epoch=self.leader_epoch), self._limits())
+
+    async def look_for_reset(self) -> None:
+        """Drop this if an admin has moved the group's start meanwhile. Raises KafkaError."""
+        await self.load()
+        state = await read_state(self._context, self.key, self.leader_epoch)
+        if state.state_epoch != self._state_epoch:
+            self.drop()
+
+    def drop(self) -> None:
+        """Forget everything; whoever waits looks again."""
+        self.is_over = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._wake()
+
+    def _first_offset(self) -> int:
+        own = self._context.image().group_configs(self.key.group_id)
+        reset = own.get("share.auto.offset.reset", self._context.configs.text("group.share.auto.offset.reset"))
+        return self.partition.log.log_start_offset if reset == EARLIEST else self.partition.high_watermark
+
+    def _limits(self) -> ShareLimits:
+        configs = self._context.configs.for_group(self._context.image().group_configs(self.key.group_id))
+        least = configs.integer("group.share.min.record.lock.duration.ms")
+        most = configs.integer("group.share.max.record.lock.duration.ms")
+        return ShareLimits(
+            max(least, min(configs.integer("group.share.record.lock.duration.ms"), most)),
+            configs.integer("group.share.delivery.count.limit"),
+            configs.integer("group.share.partition.max.record.locks"),
+        )
+
+    # --- delivering -------------------------------------------------------------------------------
+
+    def deliver(self, member: str, max_bytes: int, records_max: int) -> Delivered | ErrorCode:
+        """Give a member what is free, as far as the log has it."""
+        share = self._share
+        assert share is not None, "the caller has loaded it"
+        share.limits = self._limits()
+        if share.is_full or records_max <= 0:
+            return Delivered(b"", ())
+        share.log_starts_at(self.partition.log.log_start_offset)
+        outcome = self.partition.read(offset=share.next_fetch_offset, max_bytes=max_bytes, at_least_one=True)
+        if outcome.error is not ErrorCode.NONE:
+            return outcome.error
+        data = memoryview(outcome.records)
+        ranges, ends = [], []
+        for position, header in iterate_headers(data):
+            if not header.is_control:
+                ranges.append((header.base_offset, header.next_offset - 1))
+                ends.append((header.next_offset - 1, position + header.size_bytes))
+        acquired = share.acquire(member, ranges, records_max, self._context.clock.monotonic_ms())
+        if not acquired:
+            return Delivered(b"", ())
+        self._arm()
+        last = acquired[-1].last_offset
+        size = next(end for last_offset, end in ends if last_offset >= last)
+        return Delivered(bytes(data[:size]), acquired)
+
+    async def acknowledge(self, member: str, acknowledgements: Sequence[Acknowledgement]) -> ErrorCode:
+        """Take in what a member says, and answer when that is kept."""
+        share = self._share
+        assert share is not None, "the caller has loaded it"
+        error = share.acknowledge(member, acknowledgements, self._context.clock.monotonic_ms())
+        if error is not ErrorCode.NONE:
+            return error
+        return await self._changed()
+
+    async def release_all_of(self, member: str) -> None:
+        """A member has closed its session: others may have what it was given."""
+        if self._share is not None and self._share.release_all_of(member):
+            await self._changed()
+
+    def when_released(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """Call `wake` when something that was delivered is free again; the answer ends that."""
+        self._waiting[wake] = None
+        return lambda: self._forget_waiting(wake)
+
+    def _forget_waiting(self, wake: Callable[[], None]) -> None:
+        self._waiting.pop(wake, None)
+
+    async def _changed(self) -> ErrorCode:
+        self._arm()
+        error = await self._save()
+        self._wake()
+        return error
+
+    async def _save(self) -> ErrorCode:
+        """Have what is true now kept. One after the other: a later state must not be overtaken by an earlier one."""
+        async with self._saving:
+            if not self.is_current or self._share is None:
+                return ErrorCode.NOT_LEADER_OR_FOLLOWER
+            try:
+                await write_state(self._context, self.key, self._share.state)
+            except KafkaError as error:
+                log.warning("%s: what was acknowledged is not kept: %s", self.key.text, error)
+                self.drop()
+                return error.code
+        return ErrorCode.NONE
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        for wake in waiting:
+            wake()
+
+    # --- time -------------------------------------------------------------------------------------
+
+    def _arm(self) -> None:
+        due_ms = None if self._share is None else self._share.next_deadline_ms()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if due_ms is not None:
+            self._timer = self._context.deadlines.set(due_ms - self._context.clock.monotonic_ms(), self._locks_end)
+
+    def _locks_end(self) -> None:
+        self._timer = None
+        if not self.is_current or self._share is None:
+            return
+        if self._share.time_passed(self._context.clock.monotonic_ms()):
+            self._context.spawn(self._save_released())
+        self._arm()
+
+    async def _save_released(self) -> None:
+        await self._changed()
+
+
+class SharePartitions:
+    """All share partitions that this broker leads, by group and partition."""
+
+    def __init__(self, context: ShareHost) -> None:
+        self._context = context
+        self._led: dict[SharePartitionKey, LedShare] = {}
+
+    def image_changed(self) -> None:
+        """Let go of what is led elsewhere now; whoever waits for records hears of it."""
+        for key in [key for key, led in self._led.items() if not led.is_current]:
+            self._led.pop(key).drop()
+
+    async def find(self, key: SharePartitionKey) -> LedShare | ErrorCode:
+        """Return a share partition, loaded, or why it cannot be served here."""
+        topic = self._context.image().topic_by_id(key.topic_id)
+        if topic is None:
+            return ErrorCode.UNKNOWN_TOPIC_ID
+        if not 0 <= key.partition < len(topic.partitions):
+            return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+        partition = self._context.replicas.get(TopicPartition(topic.name, key.partition))
+        if partition is None or not partition.is_leader:
+            return ErrorCode.NOT_LEADER_OR_FOLLOWER
+        led = self._led.get(key)
+        if led is None or not led.is_current or led.partition is not partition:
+            if led is not None:
+                led.drop()
+            self._led[key] = led = LedShare(self._context, key, partition)
+        try:
+            await led.load()
+        except KafkaError as error:
+            self._led.pop(key, None)
+            return error.code
+        return led if led.is_current else ErrorCode.NOT_LEADER_OR_FOLLOWER

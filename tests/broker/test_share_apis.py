@@ -1,0 +1,256 @@
+"""The share group APIs on one broker: sessions, records, acknowledgements, locks, and offsets for admins (KIP-932)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from lone_broker import LoneBroker, batch, on_broker, registration, turns
+
+from cluster.base.ids import NodeId
+from cluster.broker.share_states import write_state
+from cluster.sharing import ACCEPT, REJECT, RELEASE, SharePartitionKey, ShareState
+
+HEARTBEAT, DESCRIBE, FETCH, ACKNOWLEDGE, LIST_GROUPS, DELETE_GROUPS = 76, 77, 78, 79, 16, 42
+DESCRIBE_OFFSETS, ALTER_OFFSETS, DELETE_OFFSETS = 90, 91, 92
+FIND_COORDINATOR = 10
+PROPERTIES = {
+    "offsets.topic.num.partitions": "1",
+    "share.coordinator.state.topic.num.partitions": "1",
+    "offsets.topic.replication.factor": "1",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    "group.share.auto.offset.reset": "earliest",
+    "group.share.record.lock.duration.ms": "15000",
+}
+
+
+def error_of(message: Any) -> str:
+    name: str = message.error_code.name.upper()
+    return name
+
+
+class ShareClient:
+    """A member of a share group, by what it sends."""
+
+    def __init__(self, broker: LoneBroker, name: str, topic_id: UUID) -> None:
+        self.broker = broker
+        self.client = broker.client()
+        self.name = name
+        self.topic_id = topic_id
+        self.epoch = 0
+
+    async def join(self) -> Any:
+        return await self.client.ask(
+            HEARTBEAT,
+            1,
+            {"group_id": "g", "member_id": self.name, "member_epoch": 0, "rack_id": None,
+             "subscribed_topic_names": ("orders",)},
+        )  # fmt: skip
+
+    async def fetch(self, *batches: tuple[int, int, int], wait_ms: int = 0, epoch: int | None = None) -> Any:
+        """Fetch, with acknowledgements; return the whole answer."""
+        said = [{"first_offset": a, "last_offset": b, "acknowledge_types": (kind,)} for a, b, kind in batches]
+        part = {"partition_index": 0, "acknowledgement_batches": said}
+        fields = {
+            "group_id": "g",
+            "member_id": self.name,
+            "share_session_epoch": self.epoch if epoch is None else epoch,
+            "max_wait": timedelta(milliseconds=wait_ms),
+            "min_bytes": 1,
+            "max_bytes": 1_000_000,
+            "max_records": 100,
+            "batch_size": 100,
+            "topics": ({"topic_id": self.topic_id, "partitions": (part,)},),
+            "forgotten_topics_data": (),
+        }
+        reply = await self.client.ask(FETCH, 2, fields)
+        if error_of(reply) == "NONE" and epoch is None:
+            self.epoch += 1
+        return reply
+
+    async def given(self, *batches: tuple[int, int, int], wait_ms: int = 0) -> list[tuple[int, int, int]]:
+        reply = await self.fetch(*batches, wait_ms=wait_ms)
+        assert error_of(reply) == "NONE"
+        parts = [part for topic in reply.responses for part in topic.partitions]
+        assert all(error_of(part) == "NONE" and part.acknowledge_error_code == 0 for part in parts), parts
+        return [
+            (each.first_offset, each.last_offset, each.delivery_count)
+            for part in parts
+            for each in part.acquired_records
+        ]
+
+    async def acknowledge(self, first: int, last: int, kind: int, epoch: int | None = None) -> str:
+        said = {"first_offset": first, "last_offset": last, "acknowledge_types": (kind,)}
+        part = {"partition_index": 0, "acknowledgement_batches": (said,)}
+        fields = {
+            "group_id": "g",
+            "member_id": self.name,
+            "share_session_epoch": self.epoch if epoch is None else epoch,
+            "topics": ({"topic_id": self.topic_id, "partitions": (part,)},),
+        }
+        reply = await self.client.ask(ACKNOWLEDGE, 2, fields)
+        if error_of(reply) != "NONE":
+            return error_of(reply)
+        self.epoch += 1
+        return error_of(reply.responses[0].partitions[0])
+
+
+async def prepared(broker: LoneBroker, *names: str) -> list[ShareClient]:
+    """A cluster with a topic, and members that have joined."""
+    broker.set_image(replace(broker.image, offset=2, brokers={1: registration(1)}))
+    topic_id = broker.add_topic("orders")
+    await broker.client().ask(FIND_COORDINATOR, 4, {"key_type": 0, "coordinator_keys": ("g",)})
+    await turns()
+    members = [ShareClient(broker, name, topic_id) for name in names]
+    for member in members:
+        assert error_of(await member.join()) == "NONE"
+    return members
+
+
+def write(broker: LoneBroker, count: int) -> None:
+    data = batch(*(b"%d" % number for number in range(count)))
+    clock = broker.world.clock
+    outcome = broker.partition("orders").append(memoryview(bytearray(data)), -1, clock.monotonic_ms(), clock.wall_ms())
+    assert outcome.error == 0
+
+
+def held(test: Callable[[LoneBroker], Awaitable[None]]) -> None:
+    on_broker(test, PROPERTIES)
+
+
+def test_records_go_to_one_member_and_are_done_when_it_says_so() -> None:
+    async def run(broker: LoneBroker) -> None:
+        first, second = await prepared(broker, "m1", "m2")
+        write(broker, 3)
+        assert await first.given() == [(0, 2, 1)]
+        assert await second.given() == []
+        assert await first.acknowledge(0, 1, ACCEPT) == "NONE"
+        assert await first.acknowledge(2, 2, RELEASE) == "NONE"
+        assert await second.given() == [(2, 2, 2)]
+        assert await first.acknowledge(2, 2, ACCEPT) == "INVALID_RECORD_STATE", "another has it now"
+        assert await second.given((2, 2, REJECT)) == []
+        assert await start_offset(broker) == 3
+
+    held(run)
+
+
+def test_who_waits_gets_what_comes_and_what_is_released() -> None:
+    async def run(broker: LoneBroker) -> None:
+        first, second = await prepared(broker, "m1", "m2")
+        waiting = asyncio.ensure_future(first.given(wait_ms=30_000))
+        await asyncio.sleep(1)
+        write(broker, 2)
+        assert await waiting == [(0, 1, 1)]
+        waiting = asyncio.ensure_future(second.given(wait_ms=5_000))
+        await asyncio.sleep(1)
+        assert await first.acknowledge(0, 0, RELEASE) == "NONE"
+        assert await waiting == [(0, 0, 2)]
+        assert await second.given(wait_ms=20_000) == [(1, 1, 2)], "the lock of m1 has ended"
+
+    held(run)
+
+
+def test_sessions_count_their_requests() -> None:
+    async def run(broker: LoneBroker) -> None:
+        (member,) = await prepared(broker, "m1")
+        write(broker, 2)
+        assert error_of(await member.fetch(epoch=5)) == "SHARE_SESSION_NOT_FOUND"
+        assert await member.given() == [(0, 1, 1)]
+        assert error_of(await member.fetch(epoch=7)) == "INVALID_SHARE_SESSION_EPOCH"
+        assert await member.acknowledge(0, 0, ACCEPT, epoch=0) == "INVALID_SHARE_SESSION_EPOCH"
+        ended = await member.fetch((0, 0, ACCEPT), epoch=-1)
+        assert error_of(ended) == "NONE"
+        member.epoch = 0
+        assert await member.given() == [(1, 1, 2)], "what it did not acknowledge was released"
+
+    held(run)
+
+
+def test_what_was_acknowledged_survives_the_leader_and_what_was_not_comes_again() -> None:
+    async def run(broker: LoneBroker) -> None:
+        (member,) = await prepared(broker, "m1")
+        write(broker, 4)
+        assert await member.given() == [(0, 3, 1)]
+        assert await member.acknowledge(0, 1, ACCEPT) == "NONE"
+        broker.change_partition("orders", 0, leader=NodeId(2), leader_epoch=1)
+        reply = await member.fetch()
+        assert error_of(reply.responses[0].partitions[0]) == "NOT_LEADER_OR_FOLLOWER"
+        assert reply.responses[0].partitions[0].current_leader.leader_id == 2
+        broker.change_partition("orders", 0, leader=NodeId(1), leader_epoch=2)
+        member.epoch = 0
+        assert await member.given() == [(2, 3, 2)], "deliveries are counted over leaders"
+
+    held(run)
+
+
+def test_admins_see_and_move_where_a_group_is() -> None:
+    async def run(broker: LoneBroker) -> None:
+        (member,) = await prepared(broker, "m1")
+        write(broker, 4)
+        assert await start_offset(broker) == -1
+        assert await member.given() == [(0, 3, 1)]
+        assert await member.acknowledge(0, 3, ACCEPT) == "NONE"
+        admin = broker.client()
+        described = await admin.ask(DESCRIBE, 1, {"group_ids": ("g", "no"), "include_authorized_operations": False})
+        assert [error_of(group) for group in described.groups] == ["NONE", "GROUP_ID_NOT_FOUND"]
+        assert described.groups[0].members[0].assignment.topic_partitions[0].topic_name == "orders"
+        part = {"partition_index": 0, "start_offset": 1}
+        move = {"group_id": "g", "topics": ({"topic_name": "orders", "partitions": (part,)},)}
+        assert error_of(await admin.ask(ALTER_OFFSETS, 0, move)) == "NON_EMPTY_GROUP"
+        await member.client.ask(HEARTBEAT, 1, {"group_id": "g", "member_id": "m1", "member_epoch": -1})
+        moved = await admin.ask(ALTER_OFFSETS, 0, move)
+        assert error_of(moved) == "NONE" and error_of(moved.responses[0].partitions[0]) == "NONE"
+        assert await start_offset(broker) == 1
+        member.epoch = 0
+        assert await member.given() == [(1, 3, 1)], "a new session looks whether the group was moved"
+        forgotten = await admin.ask(DELETE_OFFSETS, 0, {"group_id": "g", "topics": ({"topic_name": "orders"},)})
+        assert error_of(forgotten.responses[0]) == "NONE" and await start_offset(broker) == -1
+        deleted = await admin.ask(DELETE_GROUPS, 2, {"groups_names": ("g",)})
+        assert error_of(deleted.results[0]) == "NONE"
+        listed = await admin.ask(LIST_GROUPS, 5, {"states_filter": (), "types_filter": ()})
+        assert listed.groups == ()
+
+    held(run)
+
+
+def test_a_leader_whose_acknowledgements_cannot_be_kept_delivers_again() -> None:
+    async def run(broker: LoneBroker) -> None:
+        (member,) = await prepared(broker, "m1")
+        write(broker, 2)
+        assert await member.given() == [(0, 1, 1)]
+        await broker.context.share_partitions.find(SharePartitionKey("g", member.topic_id, 0))
+        key = SharePartitionKey("g", member.topic_id, 0)
+        await write_state(broker.context, key, ShareState(0, 9, 0))  # somebody else leads, and has said so
+        assert await member.acknowledge(0, 1, ACCEPT) == "FENCED_LEADER_EPOCH"
+        assert await start_offset(broker) == 0
+
+    held(run)
+
+
+def test_what_makes_no_sense_is_refused() -> None:
+    async def run(broker: LoneBroker) -> None:
+        (member,) = await prepared(broker, "m1")
+        member.name = ""
+        assert error_of(await member.fetch()) == "INVALID_REQUEST"
+        member.name, member.topic_id = "m1", UUID(int=77)
+        reply = await member.fetch()
+        assert error_of(reply.responses[0].partitions[0]) == "UNKNOWN_TOPIC_ID"
+        admin = broker.client()
+        move = {"group_id": "nobody", "topics": ()}
+        assert error_of(await admin.ask(ALTER_OFFSETS, 0, move)) == "GROUP_ID_NOT_FOUND"
+
+    held(run)
+
+
+async def start_offset(broker: LoneBroker) -> int:
+    fields = {"groups": ({"group_id": "g", "topics": ({"topic_name": "orders", "partitions": (0,)},)},)}
+    reply = await broker.client().ask(DESCRIBE_OFFSETS, 1, fields)
+    (part,) = reply.groups[0].topics[0].partitions
+    assert error_of(part) == "NONE"
+    offset: int = part.start_offset
+    return offset
