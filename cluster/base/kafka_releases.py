@@ -75,6 +75,7 @@ _NEWEST: Mapping[int, str] = {
     47: "2.4:0",  # OffsetDelete
     48: "2.6:0 2.8:1",  # DescribeClientQuotas
     49: "2.6:0 2.8:1",  # AlterClientQuotas
+    50: "2.7:0",  # DescribeUserScramCredentials
     55: "4.0:2",  # DescribeQuorum
     57: "2.7:0 3.3:1 4.0:2",  # UpdateFeatures
     60: "2.8:0 3.7:1 4.0:2",  # DescribeCluster
