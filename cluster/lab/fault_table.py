@@ -94,6 +94,7 @@ class FaultTable:
         self._faults: dict[str, Fault] = {}
         absent = [broker.name for broker in target.spec.brokers if broker.joins_later]
         self._states = {name: ABSENT if name in absent else "running" for name in target.node_names}
+        self._ailing: dict[str, None] = {}  # nodes whose disks were made to fail: they may end by themselves
         self._turns = {name: asyncio.Lock() for name in target.node_names}
 
     @property
@@ -117,6 +118,8 @@ class FaultTable:
         )
         if BY_VERB[order.verb].is_lasting:
             self._faults[fault_id] = fault  # before it is in force: one that fails half-way can be healed
+        if BY_VERB[order.verb].group == "disk":
+            self._ailing |= dict.fromkeys(order.names)
         await self._begin(fault)
         if order.verb in BACK:
             self._mended(order.verb, fault.targets)
@@ -228,8 +231,9 @@ class FaultTable:
     def _state(self, verb: str, name: str) -> str:
         """A strict table asks the target itself, which refuses what makes no sense: a node may have crashed."""
         if not self._strict:
-            if self._states[name] in ("running", "pause") and not self._target.is_running(name):
-                self._states[name] = "kill"  # it ended by itself, as one does whose disk fails
+            fell = name in self._ailing and not self._target.is_running(name)
+            if fell and self._states[name] in ("running", "pause"):
+                self._states[name] = "kill"  # its disk failed it; one that ended for no such reason is a bug to be seen
             return self._states[name]
         if verb == "start":
             return "kill"

@@ -16,6 +16,7 @@ from cluster.base.trace import (
     StepEnded,
 )
 from cluster.records import iterate_headers
+from cluster.runtime.sim import SimProcessFailed
 from cluster.runtime.sim.disk import SimDisk
 from cluster.runtime.sim.loop import START_S
 from cluster.runtime.sim.patches import EPOCH_S
@@ -410,3 +411,12 @@ def test_a_broker_can_join_and_leave() -> None:
     assert states(run, "b4") == ["started"]
     assert states(run, "b1") == ["stopped"], "it stays away"
     assert_recovered(run)
+
+
+def test_a_bug_is_a_bug_on_a_failing_disk_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def buggy(*_: object) -> None:
+        raise AssertionError("planted")
+
+    monkeypatch.setattr("cluster.replication.Replicas.checkpoint_high_watermarks", buggy)
+    with pytest.raises(SimProcessFailed, match="planted"):
+        tell(Times().story("disk-slow", "brokers", "10s", latency="1ms"))

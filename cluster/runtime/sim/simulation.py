@@ -13,6 +13,7 @@ from functools import partial
 from random import Random
 from typing import Any, Generic, TypeVar
 
+from cluster.base.errors import KafkaError
 from cluster.base.trace import Traced, TraceEvent
 from cluster.runtime.node_rules import NodeFaults
 from cluster.runtime.sim.disk import SimDisk
@@ -113,7 +114,7 @@ class Simulation:
             return  # killed in the same instant
         process.machine.exit()
         error = None if task.cancelled() else task.exception()
-        if error is not None and process.is_critical and process.machine.faults.ails_disk:
+        if error is not None and process.is_critical and _is_about_its_disk(process, error):
             self.on_crash(process.name)  # what else could it do
         elif error is not None and process.is_critical:
             failure = SimProcessFailed(f"{process.name} ended with {error!r}")
@@ -126,10 +127,21 @@ class Simulation:
         if error is None:
             return  # a complaint of asyncio or a client about something left open, as processes do that end
         self.errors.append(f"{place}: {context.get('message')}: {error!r}")
+        if process is not None and isinstance(error, Exception) and _is_about_its_disk(process, error):
+            return
         if isinstance(error, Exception) and process is not None and process.is_critical:
             failure = SimProcessFailed(f"{place}: {context.get('message')}: {error!r}")
             failure.__cause__ = error
             self.loop.fail(failure)
+
+
+def _is_about_its_disk(process: Process, error: BaseException) -> bool:
+    """Whether a disk that was made to fail is why a process ends. A bug is a bug on any disk."""
+    if not process.machine.faults.ails_disk:
+        return False
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_about_its_disk(process, part) for part in error.exceptions)
+    return isinstance(error, OSError | KafkaError)
 
 
 def run_simulation(
