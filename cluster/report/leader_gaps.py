@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from cluster.base.ids import TopicPartition
 from cluster.base.trace import NodeFaulted, NodeStarted, PartitionMetadataApplied, Traced
 from cluster.report.cluster_view import ClusterView
 
-_KINDS = (NodeFaulted.kind, NodeStarted.kind, PartitionMetadataApplied.kind)
-
 
 class LeaderGaps:
     """Adds up the time without a leader, over all partitions of a view that has taken each event in already."""
+
+    kinds: ClassVar[tuple[str, ...]] = (NodeFaulted.kind, NodeStarted.kind, PartitionMetadataApplied.kind)
+    """The events that it must be shown."""
 
     def __init__(self, view: ClusterView) -> None:
         self._view = view
@@ -19,7 +22,7 @@ class LeaderGaps:
 
     def on_event(self, traced: Traced) -> None:
         """Note where leaders were lost or found."""
-        if traced.event.kind not in _KINDS:
+        if traced.event.kind not in self.kinds:
             return
         for partition in self._view.partitions:
             if self._view.leader(partition) is None:

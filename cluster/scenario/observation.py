@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from cluster.base.trace import PhaseBegan, StepEnded, StepFired, Traced
 from cluster.checks import Oracle, Panel
@@ -61,6 +62,7 @@ class Observer:
         self._panel = panel
         self._watches: list[Watch] = []
         self._watches_by_kind: dict[str, list[Watch]] = {}
+        self._told: dict[str, tuple[Callable[[Traced], None], ...]] = {}  # resolved once for each kind and phase
         for watch in watches:
             self.watch(watch)
         self._waiters: list[_Waiter] = []
@@ -68,10 +70,12 @@ class Observer:
 
     def consult(self, oracle: Oracle) -> None:
         """Tell an oracle of all that happens, and of all that has happened."""
+        self._told.clear()
         self._panel.add(oracle, self.trace)
 
     def watch(self, watch: Watch) -> None:
         """Let a check look at its condition from now on."""
+        self._told.clear()
         self._watches.append(watch)
         for kind in sorted(watch.expression.kinds):
             self._watches_by_kind.setdefault(kind, []).append(watch)
@@ -80,20 +84,31 @@ class Observer:
         """Take one event in and tell those that asked for its kind."""
         self.trace.append(traced)
         kind = traced.event.kind
+        told = self._told.get(kind)
+        if told is None:
+            told = self._told[kind] = self._resolve(kind)
         self.view.apply(traced)
-        if self.phase == "faults":
-            self.leader_gaps.on_event(traced)
-        for listener in self._panel.listeners.get(kind, ()):
-            listener(traced)
+        for on_event in told:
+            on_event(traced)
+        if self._waiters:
+            for waiter in self._waiters_by_kind.get(kind, ()):
+                _wake(waiter)
+
+    def _resolve(self, kind: str) -> tuple[Callable[[Traced], None], ...]:
+        """Return who judges events of one kind in this phase, in order."""
+        told: list[Callable[[Traced], None]] = []
+        if self.phase == "faults" and kind in LeaderGaps.kinds:
+            told.append(self.leader_gaps.on_event)
+        told += self._panel.listeners.get(kind, ())
         if kind in (StepFired.kind, StepEnded.kind, PhaseBegan.kind):
-            self._on_schedule(traced)
-            return
-        if self.phase == "faults" and kind in self._watches_by_kind:
-            self.scope.now_us = traced.time_us
-            for watch in self._watches_by_kind[kind]:
-                watch.evaluate(self.scope, self.moments)
-        for waiter in self._waiters_by_kind.get(kind, ()):
-            _wake(waiter)
+            told.append(self._on_schedule)
+        elif self.phase == "faults":
+            told += [partial(self._evaluate, watch) for watch in self._watches_by_kind.get(kind, ())]
+        return tuple(told)
+
+    def _evaluate(self, watch: Watch, traced: Traced) -> None:
+        self.scope.now_us = traced.time_us
+        watch.evaluate(self.scope, self.moments)
 
     def sample(self, now_us: int) -> None:
         """Evaluate what changes with time alone; called every so often."""
@@ -135,6 +150,7 @@ class Observer:
         self.scope.now_us = traced.time_us
         if isinstance(traced.event, PhaseBegan):
             self.phase = traced.event.phase
+            self._told.clear()
             self.phases.setdefault(self.phase, traced.time_us)
         if self.phase == "faults":
             for watch in self._watches:

@@ -48,14 +48,15 @@ _T = TypeVar("_T")
 class SimFuture(asyncio.Future[_T]):
     """A future whose hash is a number given at the first need, not an address: sets of futures repeat their order."""
 
+    _number = 0
+
     def __hash__(self) -> int:
-        try:
-            return self._number
-        except AttributeError:
+        number = self._number
+        if not number:
             loop = self.get_loop()
             assert isinstance(loop, SimLoop)
-            self._number: int = loop.next_number()
-            return self._number
+            number = self._number = loop.next_number()
+        return number
 
 
 class SimTask(asyncio.Task[_T]):
@@ -175,6 +176,9 @@ class SimLoop(asyncio.base_events.BaseEventLoop):
         self._numbers_given += 1
         return self._numbers_given
 
+    get_debug: Any = bool
+    """False, without running Python code: every future asks."""
+
     def create_future(self) -> asyncio.Future[Any]:
         """Return a future with a hash that repeats."""
         return SimFuture(loop=self)
@@ -238,7 +242,7 @@ class SimLoop(asyncio.base_events.BaseEventLoop):
         ready = self._ready
         record = self._recorder.step if self._recorder.is_hashing else None
         steps = self.steps
-        steps_limit = self._steps_limit_now(steps)
+        steps_limit = min(self._steps_limit, steps + STEPS_AT_ONE_INSTANT_MAX)
         while not self._stopping:
             if not ready:
                 self.steps = steps
@@ -246,7 +250,7 @@ class SimLoop(asyncio.base_events.BaseEventLoop):
                     self._stopping = True
                     break
                 self._advance()
-                steps_limit = self._steps_limit_now(steps)
+                steps_limit = min(self._steps_limit, steps + STEPS_AT_ONE_INSTANT_MAX)
             handle = ready.popleft()
             callback, arguments, context = handle
             if callback is None:
@@ -273,9 +277,6 @@ class SimLoop(asyncio.base_events.BaseEventLoop):
             failure, self._failure = self._failure, None
             raise failure
 
-    def _steps_limit_now(self, steps: int) -> int:
-        return min(self._steps_limit, steps + STEPS_AT_ONE_INSTANT_MAX)
-
     def _raise_spinning(self) -> NoReturn:
         if self.steps > self._steps_limit:
             raise SimTimeExhausted(self._report(f"the budget of {self._steps_limit} steps is used up"))
@@ -286,16 +287,18 @@ class SimLoop(asyncio.base_events.BaseEventLoop):
         heap = self._heap
         if len(heap) > self._heap_size_limit:
             self._drop_cancelled()
-        while heap and heap[0][2][0] is None:
-            heappop(heap)
-        if not heap:
+        while heap:
+            when, _, timer = heappop(heap)
+            if timer[0] is not None:
+                break
+        else:
             raise SimDeadlock(self._report("nothing is ready and no timer is set"))
-        when = heap[0][0]
         if when > self._time_limit:
             raise SimTimeExhausted(self._report(f"the budget of {self._time_limit - START_S:g} virtual s is used up"))
         self.now = when
         if self._recorder.is_hashing:
             self._recorder.instant(when)
+        self._ready.append(timer)
         while heap and heap[0][0] <= when:
             self._ready.append(heappop(heap)[2])
 

@@ -71,10 +71,11 @@ class Message:
 class Lane:
     """An ordered stream of messages over one link. `api` is the RPC method that link rules may name."""
 
-    __slots__ = ("api", "last_arrival", "link", "network", "receiver", "sender", "step_label", "stored")
+    __slots__ = ("api", "last_arrival", "link", "loop", "network", "receiver", "sender", "step_label", "stored")
 
     def __init__(self, network: Network, sender: End, receiver: End, api: str | None) -> None:
         self.network = network
+        self.loop = network.loop
         self.sender = sender
         self.receiver = receiver
         self.api = api
@@ -135,11 +136,12 @@ class Lane:
         return delay_s
 
     def _schedule(self, delay_s: float, deliver: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-        loop = self.network.loop
-        arrival = self.last_arrival = max(loop.now + delay_s, self.last_arrival)
-        process = self.receiver.process
-        context = self.network.kernel if process is None else process.context
-        loop.call_at(arrival, self.arrive, deliver, arguments, context=context)
+        loop = self.loop
+        arrival = loop.now + delay_s
+        if arrival < self.last_arrival:  # noqa: PLR1730  # max() is a call, for every message
+            arrival = self.last_arrival
+        self.last_arrival = arrival
+        loop.call_at(arrival, self.arrive, deliver, arguments, context=self.receiver.context)
 
     def arrive(self, deliver: Callable[..., None], arguments: tuple[Any, ...]) -> None:
         """Hand a message over; a socket that is closed already answers with a reset."""
@@ -181,6 +183,7 @@ class End:
         self.network = network
         self.machine_name = machine_name
         self.process: Process | None = None
+        self.context = network.kernel  # in which it is told of what arrives
         self.number = network.loop.next_number()
         self.is_open = True
         self.answers_with_reset = False
@@ -195,6 +198,7 @@ class End:
     def belong_to(self, process: Process) -> None:
         """Be closed with this process, and call back in it."""
         self.process = process
+        self.context = process.context
         self.network.opened(process, self)
 
     @property

@@ -24,6 +24,7 @@ import aiokafka.structs
 
 from cluster.runtime.sim.errors import SimEscape
 from cluster.runtime.sim.loop import SimLoop
+from cluster.runtime.sim.waiting import wait
 
 EPOCH_S = 1_767_225_600.0
 """What the wall clock shows when the monotonic clock shows zero: the first second of 2026, UTC."""
@@ -67,6 +68,7 @@ def _replacements(loop: SimLoop, seed: str) -> list[tuple[Any, str, Any]]:
         # asyncio's own asks the kernel for the process's number each time: as long as a simulated step's own overhead.
         (asyncio, "get_running_loop", running_loop),
         (asyncio.events, "get_running_loop", running_loop),
+        (asyncio, "wait", wait),
         (time, "time", lambda: EPOCH_S + now()),
         (time, "time_ns", lambda: int((EPOCH_S + now()) * 1e9)),
         (time, "monotonic", now),

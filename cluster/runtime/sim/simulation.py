@@ -68,7 +68,7 @@ class Simulation:
 
     def now_us(self) -> int:
         """Microseconds of virtual time since the run began."""
-        return int((self.loop.time() - START_S) * 1e6)
+        return int((self.loop.now - START_S) * 1e6)
 
     def rng(self, purpose: str) -> Random:
         """Return dice for one purpose: they do not depend on how often others were thrown."""
