@@ -27,7 +27,12 @@ class ConfigType(Enum):
     LIST = 7
 
 
-DYNAMIC = ("producer.id.expiration.ms",)
+DYNAMIC = (
+    "log.cleaner.backoff.ms",
+    "log.cleaner.dedupe.buffer.size",
+    "producer.id.expiration.ms",
+    "transaction.partition.verification.enable",
+)
 """Broker-level configs that may change at run time although no topic can have them."""
 
 

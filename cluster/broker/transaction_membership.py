@@ -70,7 +70,7 @@ async def _admit_once(
     if not asked:
         return errors
     tokens = [each.log.producers.expect(producer_id) for each in asked]
-    if adds or context.configs.flag("transaction.partition.verification.enable"):
+    if adds or context.replicas.configs.flag("transaction.partition.verification.enable"):
         names = [each.topic_partition for each in asked]
         request = rpc.AddPartitionsRequest(
             transactional_id=transactional_id,

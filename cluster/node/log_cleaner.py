@@ -31,13 +31,12 @@ class LogCleaner:
         self._world = world
         self._replicas = replicas
         self._is_enabled = configs.flag("log.cleaner.enable")
-        self._backoff_ms = configs.integer("log.cleaner.backoff.ms")
         self._uncleanable: dict[tuple[TopicId, int], None] = {}
 
     async def run(self) -> None:
         """Compact what is worth it, then look again every `log.cleaner.backoff.ms`, until cancelled."""
         while self._is_enabled:
-            await asyncio.sleep(self._backoff_ms / 1000)
+            await asyncio.sleep(self._replicas.configs.integer("log.cleaner.backoff.ms") / 1000)
             found = self._filthiest()
             while found is not None:
                 await self._clean(*found)

@@ -28,7 +28,8 @@ class Replicas:
 
     `on_isr_change` is called when a partition has a proposal for the controller, `on_role_change` when one has
     another leader, another epoch, or is gone; both may be called many times in a row and should only take note.
-    `on_disk_failure` is called when a log could not be read or written.
+    `on_disk_failure` is called when a log could not be read or written. `configs` are this broker's, with what was set
+    on it at run time.
     """
 
     def __init__(self, node_id: NodeId, disk: Disk, configs: Configs, tracer: Tracer) -> None:
@@ -42,6 +43,7 @@ class Replicas:
         self.on_disk_failure: Callable[[Exception], None] = _ignored
         self._disk = disk
         self._configs = configs
+        self.configs = configs
         self._partitions: dict[TopicPartition, Partition] = {}
         self._by_id: dict[tuple[TopicId, int], Partition] = {}
         self._isr_changes: dict[TopicPartition, Partition] = {}
@@ -178,6 +180,8 @@ class Replicas:
 
     def _reconfigure(self, resource: int, name: str) -> None:
         if resource == BROKER_RESOURCE:
+            run_time = {**self.image.broker_configs(None), **self.image.broker_configs(self.node_id)}
+            self.configs = Configs({**self._configs.values, **run_time}) if run_time else self._configs
             affected = list(self)
         elif resource == TOPIC_RESOURCE:
             affected = [partition for partition in self if partition.topic_partition.topic == name]
@@ -188,9 +192,7 @@ class Replicas:
                 partition.reconfigure(self._topic_configs(partition.topic_partition.topic))
 
     def _topic_configs(self, topic: str) -> Configs:
-        run_time = {**self.image.broker_configs(None), **self.image.broker_configs(self.node_id)}
-        configs = Configs({**self._configs.values, **run_time}) if run_time else self._configs
-        return configs.for_topic(self.image.topic_configs(topic))
+        return self.configs.for_topic(self.image.topic_configs(topic))
 
     # --- for partitions (PartitionHost) -----------------------------------------------------------
 

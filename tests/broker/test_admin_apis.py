@@ -314,3 +314,22 @@ def test_without_the_feature_there_are_no_groups_of_the_new_protocol(version: in
         assert error_of(described.groups[0]) == "UNSUPPORTED_VERSION"
 
     on_broker(run)
+
+
+def test_what_is_set_on_a_broker_at_run_time_is_in_force_there_and_gone_when_it_is_deleted() -> None:
+    async def run(broker: LoneBroker) -> None:
+        client = broker.client()
+        name = "transaction.partition.verification.enable"
+        for resource, operation, value, expected in (
+            ("", 0, "false", False),
+            ("1", 0, "true", True),
+            ("1", 1, None, False),
+            ("", 1, None, True),
+        ):
+            change = {"name": name, "config_operation": operation, "value": value}
+            request = {"resources": [{"resource_type": BROKER, "resource_name": resource, "configs": [change]}]}
+            reply = await client.ask(INCREMENTAL_ALTER, 1, {**request, "validate_only": False})
+            assert error_of(reply.responses[0]) == "NONE"
+            assert broker.replicas.configs.flag(name) is expected
+
+    on_broker(run)
