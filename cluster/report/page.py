@@ -25,7 +25,8 @@ from cluster.report.lamport_page import PlacedDiagram, place_diagram
 from cluster.report.lamport_words import told_targets
 from cluster.report.lane_page import PlacedPartition, place_partition
 from cluster.report.replica_lanes import lane_moments
-from cluster.report.result import CheckResult, RunResult, Sighting
+from cluster.report.result import Anomaly, CheckResult, RunResult, Sighting
+from cluster.report.terminal import told_anomalies
 
 DIAGRAMS_MAX = 4
 PARTITIONS_MAX = 4
@@ -61,6 +62,7 @@ class RunPage:
     partitions_hidden: int
     diagrams: tuple[PlacedDiagram, ...]
     diagrams_hidden: int
+    anomalies: tuple[Anomaly, ...]
     story_of: str
     chapters: tuple[Chapter, ...]
 
@@ -102,6 +104,7 @@ def boil_down(result: RunResult, scenario: Mapping[str, Any], trace: Sequence[Tr
         partitions_hidden=max(0, len(partitions) - PARTITIONS_MAX),
         diagrams=tuple(diagram for diagram in diagrams if diagram.rows),
         diagrams_hidden=max(0, len(subjects) - DIAGRAMS_MAX),
+        anomalies=tuple(told_anomalies(result.anomalies)),
         story_of=story_of,
         chapters=chapters,
     )

@@ -96,7 +96,17 @@ def test_everything_is_there_and_fits(page: Page) -> None:
     assert page.evaluate(OVERHANGING) == []
     for name in ("Verdicts", "as written", "acks-1"):
         assert page.get_by_role("link", name=name, exact=True).first.is_visible()
-    for part in (".verdicts", ".story", ".lab", ".plot.tall", ".plot.short", ".moments", ".cut", ".lamport svg"):
+    for part in (
+        ".verdicts",
+        ".anomalies",
+        ".story",
+        ".lab",
+        ".plot.tall",
+        ".plot.short",
+        ".moments",
+        ".cut",
+        ".lamport svg",
+    ):
         assert page.locator(part).first.is_visible(), part
         box = page.locator(part).first.bounding_box()
         assert box is not None and box["width"] > 8 and box["height"] > 8, part
