@@ -125,8 +125,8 @@ def _long_milliseconds(cursor: Cursor) -> timedelta:
     return timedelta(milliseconds=max(min(cursor.number(INT64), _DURATION_MS_MAX), -_DURATION_MS_MAX))
 
 
-_DURATION_MS_MAX = 10**16
-"""Some three hundred thousand years."""
+_DURATION_MS_MAX = 86_399_999_913_600_000
+"""What `timedelta` can say in both directions, 2.7 million years."""
 
 
 def _error_code(cursor: Cursor) -> ErrorCode:
