@@ -443,7 +443,7 @@ def test_a_transactional_id_is_coordinated_by_the_leader_of_its_partition(versio
         assert error_of(answer) == "NONE"
         partitions = broker.image.topics["__transaction_state"].partitions
         assert answer.node_id == partitions[16].leader, '"t".hashCode() is 116 in Java'
-        asked = {"key": "t", "key_type": 2} if version < 4 else {"coordinator_keys": ("t",), "key_type": 2}
+        asked = {"key": "t", "key_type": 3} if version < 4 else {"coordinator_keys": ("t",), "key_type": 3}
         reply = await broker.client().ask(FIND_COORDINATOR, version, asked)
         assert error_of(reply if version < 4 else reply.coordinators[0]) == "INVALID_REQUEST"
 

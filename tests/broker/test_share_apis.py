@@ -247,6 +247,18 @@ def test_what_makes_no_sense_is_refused() -> None:
     held(run)
 
 
+def test_a_share_partition_has_a_coordinator_of_its_own() -> None:
+    async def run(broker: LoneBroker) -> None:
+        await prepared(broker, "m1")
+        keys = ("g:AAAAAAAAAAAAAAAAAAAAAQ:0", "g:0", "")
+        found = await broker.client().ask(FIND_COORDINATOR, 6, {"key_type": 2, "coordinator_keys": keys})
+        assert [error_of(each) for each in found.coordinators] == ["NONE", "INVALID_REQUEST", "INVALID_REQUEST"]
+        older = await broker.client().ask(FIND_COORDINATOR, 5, {"key_type": 2, "coordinator_keys": keys[:1]})
+        assert error_of(older.coordinators[0]) == "INVALID_REQUEST"
+
+    held(run)
+
+
 async def start_offset(broker: LoneBroker) -> int:
     fields = {"groups": ({"group_id": "g", "topics": ({"topic_name": "orders", "partitions": (0,)},)},)}
     reply = await broker.client().ask(DESCRIBE_OFFSETS, 1, fields)
