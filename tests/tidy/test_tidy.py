@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,3 +95,10 @@ def test_a_limit_can_be_broken() -> None:
     """The checks above do see what they look for."""
     tree = ast.parse("def f():\n" + "    pass\n" * FUNCTION_LINES_MAX)
     assert [length_lines(item) for item in functions(tree)] == [FUNCTION_LINES_MAX + 1]
+
+
+def test_no_two_test_files_have_the_same_name() -> None:
+    """Pytest imports them by their bare names, and takes the second for the first."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("*.py"))
+    own = ("conftest.py", "__main__.py", "__init__.py")
+    assert [name for name, count in names.items() if count > 1 and name not in own] == []
