@@ -260,6 +260,8 @@ _FAST = {
     "group.consumer.min.heartbeat.interval.ms": "100",
     "group.share.session.timeout.ms": "4500",
     "group.share.heartbeat.interval.ms": "500",
+    "group.share.min.session.timeout.ms": "600",
+    "group.share.min.heartbeat.interval.ms": "100",
     "group.share.record.lock.duration.ms": "3000",
     "group.share.min.record.lock.duration.ms": "100",
     "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",

@@ -81,12 +81,28 @@ COORDINATOR_DEFINITIONS = (
         choices=("bidirectional", "upgrade", "downgrade", "disabled"),
     ),
     # Share groups (KIP-932)
-    int_config(
-        "group.share.session.timeout.ms", 45_000, "A share group's member that is silent for so long is fenced", None, 1
+    ConfigDefinition(
+        "group.share.session.timeout.ms",
+        ConfigType.INT,
+        "45000",
+        "A share group's member that is silent for so long is fenced",
+        group_name="share.session.timeout.ms",
+        at_least=1,
+        at_most=INT_MAX,
     ),
-    int_config(
-        "group.share.heartbeat.interval.ms", 5000, "Members of share groups send a heartbeat so often", at_least=1
+    int_config("group.share.min.session.timeout.ms", 45_000, "The shortest session timeout of one group", at_least=1),
+    int_config("group.share.max.session.timeout.ms", 60_000, "The longest session timeout of one group", at_least=1),
+    ConfigDefinition(
+        "group.share.heartbeat.interval.ms",
+        ConfigType.INT,
+        "5000",
+        "Members of share groups send a heartbeat so often",
+        group_name="share.heartbeat.interval.ms",
+        at_least=1,
+        at_most=INT_MAX,
     ),
+    int_config("group.share.min.heartbeat.interval.ms", 5000, "The shortest heartbeat interval of one group", None, 1),
+    int_config("group.share.max.heartbeat.interval.ms", 15_000, "The longest heartbeat interval of one group", None, 1),
     int_config("group.share.max.size", 200, "Members of one share group", at_least=1),
     int_config("group.share.max.share.sessions", 2000, "Share sessions on one broker", at_least=1),
     int_config("group.share.delivery.count.limit", 5, "A record is given up after so many deliveries", at_least=2),

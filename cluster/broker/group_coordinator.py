@@ -54,6 +54,10 @@ def settings_of(configs: Configs) -> Settings:
         assignors=tuple(configs.text("group.consumer.assignors").split(",")),
         share_session_timeout_ms=configs.integer("group.share.session.timeout.ms"),
         share_heartbeat_interval_ms=configs.integer("group.share.heartbeat.interval.ms"),
+        share_session_timeout_ms_min=configs.integer("group.share.min.session.timeout.ms"),
+        share_session_timeout_ms_max=configs.integer("group.share.max.session.timeout.ms"),
+        share_heartbeat_interval_ms_min=configs.integer("group.share.min.heartbeat.interval.ms"),
+        share_heartbeat_interval_ms_max=configs.integer("group.share.max.heartbeat.interval.ms"),
         share_members_max=configs.integer("group.share.max.size"),
         migration_policy=configs.text("group.consumer.migration.policy"),
     )

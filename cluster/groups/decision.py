@@ -49,6 +49,10 @@ class Settings:
     migration_policy: str = "bidirectional"
     share_session_timeout_ms: int = 45_000
     share_heartbeat_interval_ms: int = 5_000
+    share_session_timeout_ms_min: int = 45_000
+    share_session_timeout_ms_max: int = 60_000
+    share_heartbeat_interval_ms_min: int = 5_000
+    share_heartbeat_interval_ms_max: int = 15_000
     share_members_max: int = 200
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from cluster.base.errors import ErrorCode
 from cluster.groups import HeartbeatReply, SharedTopic, ShareGroup, ShareHeartbeat
 from cluster.groups.consumer.assignors import Subscriber
 from cluster.groups.share.assignor import assign_shared
+from cluster.metadata.image import GROUP_RESOURCE
 
 
 class DrivenShares(DrivenConsumers):
@@ -82,6 +84,15 @@ def test_a_full_group_takes_no_more_members() -> None:
     groups = DrivenShares(share_members_max=1)
     groups.share("m1", 0, "orders")
     assert groups.share("m2", 0, "orders").error is ErrorCode.GROUP_MAX_SIZE_REACHED
+
+
+def test_a_group_may_have_timeouts_of_its_own_within_bounds() -> None:
+    groups = DrivenShares(share_session_timeout_ms_min=1_000)
+    own = {"share.session.timeout.ms": "2000", "share.heartbeat.interval.ms": "1"}
+    groups.have_image(replace(groups.topics.image, configs={(GROUP_RESOURCE, GROUP): own}))
+    assert groups.share("m1", 0, "orders").heartbeat_interval_ms == 5_000
+    groups.sleep(2_001)
+    assert not groups.shares.members
 
 
 def test_kinds_of_groups_do_not_mix() -> None:

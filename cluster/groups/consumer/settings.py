@@ -16,24 +16,34 @@ def settings_for(settings: Settings, own: Mapping[str, str]) -> Settings:
     """Return the settings that hold for a group with configs of its own."""
     if not own:
         return settings
-    session_ms = own.get("consumer.session.timeout.ms")
-    interval_ms = own.get("consumer.heartbeat.interval.ms")
     return replace(
         settings,
         consumer_session_timeout_ms=_bounded(
+            own.get("consumer.session.timeout.ms"),
             settings.consumer_session_timeout_ms,
-            session_ms,
             settings.consumer_session_timeout_ms_min,
             settings.consumer_session_timeout_ms_max,
         ),
         consumer_heartbeat_interval_ms=_bounded(
+            own.get("consumer.heartbeat.interval.ms"),
             settings.consumer_heartbeat_interval_ms,
-            interval_ms,
             settings.consumer_heartbeat_interval_ms_min,
             settings.consumer_heartbeat_interval_ms_max,
+        ),
+        share_session_timeout_ms=_bounded(
+            own.get("share.session.timeout.ms"),
+            settings.share_session_timeout_ms,
+            settings.share_session_timeout_ms_min,
+            settings.share_session_timeout_ms_max,
+        ),
+        share_heartbeat_interval_ms=_bounded(
+            own.get("share.heartbeat.interval.ms"),
+            settings.share_heartbeat_interval_ms,
+            settings.share_heartbeat_interval_ms_min,
+            settings.share_heartbeat_interval_ms_max,
         ),
     )
 
 
-def _bounded(default: int, own: str | None, least: int, most: int) -> int:
+def _bounded(own: str | None, default: int, least: int, most: int) -> int:
     return default if own is None else max(least, min(int(own), most))
