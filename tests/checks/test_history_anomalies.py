@@ -175,6 +175,15 @@ def test_a_trace_becomes_the_history_of_its_clients() -> None:
     assert check_history(history).findings.counts == {"vanished": 1}
 
 
+def test_an_aborted_record_that_was_read_and_is_gone_is_an_aborted_read_and_nothing_else() -> None:
+    aborted = send("t1", "x", None, how="fail")
+    history = operations_of(*FOUR, aborted, poll("c1", *ALL_FOUR, (4, "x")), poll("r", *ALL_FOUR, final=True))
+    assert check_history(history).findings.counts == {"aborted-read": 1}
+    after = [send("p1", "e", 5), poll("c1", *ALL_FOUR, (4, "x"), (5, "e"))]
+    history = operations_of(*FOUR, aborted, *after, poll("r", *ALL_FOUR), poll("r", (5, "e")))
+    assert check_history(history).findings.counts == {"aborted-read": 1}, "who reads committed passes it over"
+
+
 @pytest.mark.parametrize("anomaly", BROKEN)
 def test_a_history_that_was_written_and_read_again_shows_the_same(anomaly: str) -> None:
     history = operations_of(*BROKEN[anomaly])

@@ -55,12 +55,15 @@ class _Positions:
         for key, records in operation.polls:
             if not records:
                 continue
-            indexes = self._versions[key].indexes
+            versions = self._versions[key]
+            indexes = versions.indexes
             before = last.get(key)
             within = False
             for offset, value in records:
                 index = indexes[offset]
-                if before is not None and index != before + 1 and not (within and key in operation.rebalanced):
+                is_excused = within and key in operation.rebalanced
+                jumps = before is not None and index != before + 1 and not is_excused
+                if jumps and before is not None and not versions.are_aborted(before + 1, index):
                     self._wrong(operation, key, offset, value, within=within, is_skip=index > before)
                 before, within = index, True
             assert before is not None

@@ -6,7 +6,7 @@ Built from acknowledged sends and from all polls (Jepsen's `version-orders`). An
 
 from __future__ import annotations
 
-from cluster.checks.history.operations import OK, Operation, Value
+from cluster.checks.history.operations import FAIL, OK, Operation, Value
 
 
 class KeyVersions:
@@ -51,6 +51,14 @@ class KeyVersions:
     def sorted_offsets(self) -> list[int]:
         """All offsets in order."""
         return self._sorted
+
+    def are_aborted(self, start: int, end: int) -> bool:
+        """Whether all places from `start` up to and without `end` hold values whose sending failed; false for none.
+
+        Who reads uncommitted is shown them, and who reads committed passes them over.
+        """
+        senders = [self.senders.get(self.at[self._sorted[index]]) for index in range(start, end)]
+        return bool(senders) and all(sender is not None and sender.outcome == FAIL for sender in senders)
 
     def first_index(self, value: Value) -> int:
         """The place of a value's first offset; -1 when none is known."""

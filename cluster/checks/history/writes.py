@@ -60,6 +60,8 @@ def vanished(versions: Versions, findings: Findings) -> None:
             if value not in known.read or value in known.read_finally or offset < known.final_from:
                 continue
             sender = known.senders.get(value)
+            if sender is not None and sender.outcome == FAIL:
+                continue  # an aborted record has to go; that somebody read it is an aborted-read
             process = "" if sender is None else sender.process
             time_us = 0 if sender is None else sender.ended_us
             message = f"{value} was read at {key}@{offset} and is gone"
