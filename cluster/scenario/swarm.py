@@ -44,6 +44,9 @@ UNCLEAN = ("kill", "crash-loop")
 STRIKES = ("kill", "stop", "pause", "isolate")
 """What befalls a leader whose followers lag: the moment when histories diverge."""
 
+LAG_AND_STRIKE_S = 6
+"""How long before the end followers begin to lag at the latest; a run that is shorter has no room for it."""
+
 
 class Swarm:
     """One run's schedule. `power_losses_max`: how many may lose their power, in the budget of the configuration."""
@@ -98,7 +101,7 @@ class Swarm:
         for _ in range(self._power_losses):
             lost = {"power-off": self._broker(), "for": self._lasts()}
             steps.append({**_base(len(steps) + 1, self._time_ms(2)), **lost})
-        if self.rng.random() < 0.4:
+        if self.rng.random() < 0.4 and self._duration_s > LAG_AND_STRIKE_S + 1:
             steps += self._lag_and_strike(len(steps))
         return steps
 
@@ -159,7 +162,7 @@ class Swarm:
     def _lag_and_strike(self, count: int) -> list[Document]:
         """Let followers lag, then strike their leader: what it has alone must not survive, nor be missed."""
         partition = self.rng.choice(self._partitions)
-        time_ms = self._time_ms(6)
+        time_ms = self._time_ms(LAG_AND_STRIKE_S)
         strikes = [strike for strike in STRIKES if strike not in UNCLEAN or not self._power_losses]
         lag = {
             **_base(count + 1, time_ms),
