@@ -115,6 +115,8 @@ def setting_to_json(setting: Setting) -> dict[str, Any]:
         "type": "setting",
         "clients": {name: _named(client, _CLIENT_NAMES) for name, client in setting.clients.items()},
         "topics": {name: _named(topic, _TOPIC_NAMES) for name, topic in setting.topics.items()},
+        "default-client": _named(setting.default_client, _CLIENT_NAMES),
+        "default-topic": _named(setting.default_topic, _TOPIC_NAMES),
         "eligible.leader.replicas": setting.eligible_leader_replicas,
         "legacy": list(setting.legacy),
     }

@@ -84,12 +84,13 @@ def link_rules(
 ) -> tuple[tuple[LinkRule, ...], tuple[RequestRule, ...]]:
     """Return the rules of slow, drop, hold, throttle, duplicate or reorder. Raises LabError for what cannot be shown.
 
-    `settings` are as the catalogue has them: durations in microseconds, shares of 1, bytes per second.
+    `settings` are as the catalogue has them: durations in microseconds, shares of 1, bytes per second. Where two roles
+    turned out to be one node there are no ways, and no rules.
     """
     apis: tuple[str, ...] = tuple(settings.get("apis", ()))
     of_clients = [way for way in directions if way[0] in clients or way[1] in clients]
     if verb in ("duplicate", "reorder"):
-        if len(of_clients) == len(directions):
+        if of_clients and len(of_clients) == len(directions):
             cause = f"A client's connection is a stream of bytes: {verb} has nothing to do there."
             raise LabError(cause, "Name a link between nodes.", USAGE)
         of_clients = []

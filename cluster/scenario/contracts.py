@@ -47,6 +47,11 @@ def setting_of(plan: Plan) -> Setting:
     scenario = plan.scenario
     broker = Configs.of(plan.cluster.properties, plan.cluster.profile)
     topics: dict[str, TopicSetting] = {}
+    # Topics that the plan does not name, the internal ones above all, are made with the brokers' defaults.
+    others = TopicSetting(
+        min_insync_replicas=broker.integer("min.insync.replicas"),
+        unclean_leader_election=broker.flag("unclean.leader.election.enable"),
+    )
     for topic in plan.cluster.topics:
         configs = broker.for_topic(topic.configs)
         flush = configs.integer("log.flush.interval.messages")
@@ -62,14 +67,15 @@ def setting_of(plan: Plan) -> Setting:
             clients[step.id] = ClientSetting(acks=str(made.acks), idempotence=False)
         if isinstance(election := getattr(step, "elect", None), Elect) and election.unclean is not None:
             name = election.unclean.rpartition("-")[0]
-            topics[name] = replace(topics.get(name, TopicSetting()), unclean_leader_election=True)
+            topics[name] = replace(topics.get(name, others), unclean_leader_election=True)
         if isinstance(change := getattr(step, "config", None), ConfigChange) and change.topic is not None:
-            topics[change.topic] = _loosened(topics.get(change.topic, TopicSetting()), change.set_)
+            topics[change.topic] = _loosened(topics.get(change.topic, others), change.set_)
     return Setting(
         clients=clients,
         # A program that produces by hand does so without idempotence, as a step does.
         default_client=ClientSetting(idempotence=False),
         topics=topics,
+        default_topic=others,
         eligible_leader_replicas=broker.flag("eligible.leader.replicas.enable"),
         legacy=tuple(f"legacy.{name}={word}" for name, word in scenario.cluster.legacy.items()),
         names={number: name for name, number in plan.cluster.node_ids.items()},

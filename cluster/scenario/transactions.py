@@ -22,7 +22,9 @@ from cluster.base.transaction_trace import TransactionDecided, TransactionResolv
 from cluster.lab import Target
 
 ABORTS_EVERY = 7
-RECORDS_MAX = 8
+RECORDS_MAX = 250
+"""Of one transaction: so many that a copier which fell behind catches up, however slow its round trips are."""
+
 POLL_MS = 200
 PATIENCE_S = 20.0
 """How long one call of a client may take; aiokafka retries some of them for ever."""
@@ -96,7 +98,7 @@ class Copier:
                 places = await self._write(producer, copies, ends)
                 self._target.emit(self._name, TransactionDecided(self._name, self._attempt, not aborts))
                 await (producer.abort_transaction() if aborts else producer.commit_transaction())
-        except Failure as error:
+        except (*Failure, asyncio.CancelledError) as error:
             self._resolve("unknown", copies, [], type(error).__name__)
             raise
         self._resolve("aborted" if aborts else "committed", copies, places, "")

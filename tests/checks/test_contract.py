@@ -120,6 +120,8 @@ def test_a_setting_survives_being_written_and_read() -> None:
     setting = Setting(
         clients={"p1": ClientSetting("1", False), "c1": ClientSetting(isolation="read_committed")},
         topics={"orders": TopicSetting(3, 2, True, 1), "other": TopicSetting()},
+        default_client=ClientSetting("0", False),
+        default_topic=TopicSetting(3, 2),
         eligible_leader_replicas=False,
         legacy=("legacy.truncation",),
     )

@@ -58,6 +58,7 @@ def test_the_setting_is_read_off_the_plan_with_kafkas_precedence() -> None:
     assert (setting.client("drop").acks, setting.client("drop").idempotence) == ("0", False)
     assert setting.topic("orders") == TopicSetting(3, 1, True, 1), "what a step loosens is not promised"
     assert setting.client("r1").isolation == "read_committed"
+    assert setting.topic("__consumer_offsets").min_insync_replicas == 2, "brokers make it with their own defaults"
     assert not setting.eligible_leader_replicas
     assert setting.names[1] == "b1"
     assert setting.voters == ("c1",)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from cluster.lab import link_faults
+import pytest
+
+from cluster.lab import LabError, link_faults
 from cluster.runtime.links import LinkRule, judge
 
 
@@ -27,3 +29,15 @@ def test_losing_everything_is_a_cut_and_losing_some_is_not() -> None:
     for rate, is_cut in ((1.0, True), (0.99, False)):
         rules = link_faults.hamper([("b1", "b2")], drop_rate=rate)
         assert judge(rules, "b1", "b2", None).cut is is_cut
+
+
+@pytest.mark.parametrize("verb", ["duplicate", "reorder"])
+def test_what_a_client_sends_neither_comes_twice_nor_out_of_order(verb: str) -> None:
+    with pytest.raises(LabError, match=f"{verb} has nothing to do there"):
+        link_faults.link_rules(verb, [("p1", "b2")], {"rate": 0.5}, ["p1"])
+
+
+@pytest.mark.parametrize("verb", ["slow", "drop", "hold", "throttle", "duplicate", "reorder"])
+def test_two_roles_that_turn_out_to_be_one_node_have_no_link(verb: str) -> None:
+    ways = link_faults.ways(("b1",), ("b1",))
+    assert link_faults.link_rules(verb, ways, {"rate": 0.5, "bandwidth": 1.0}, ["p1"]) == ((), ())
