@@ -27,6 +27,8 @@ bench: $(READY)
 SEEDS ?= 10000
 explore: $(READY) ## Random faults, from where the last `make explore` stopped
 	$(BIN)/fencepost explore scenarios/leader-crash-acks-all.yaml --continue --seeds $(SEEDS)
+	$(BIN)/fencepost explore scenarios/exactly-once-under-kills.yaml --continue --seeds $(SEEDS)
+	$(BIN)/fencepost explore scenarios/group-survives-its-coordinator.yaml --continue --seeds $(SEEDS)
 
 lessons: $(READY) ## Every lesson and variant on fifty seeds
 	LESSON_SEEDS=50 $(BIN)/python -m pytest tests/scenario/test_lessons.py
