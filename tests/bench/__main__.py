@@ -31,7 +31,12 @@ from tests.bench.measures import (
     produce_latency_ms,
     produce_megabytes_per_second,
 )
-from tests.bench.whole_cluster import mock_start_up_seconds, simulator_speed, start_up_seconds
+from tests.bench.whole_cluster import (
+    checked_simulator_speed,
+    mock_start_up_seconds,
+    simulator_speed,
+    start_up_seconds,
+)
 
 REPEATS = 3
 LATENCY_RECORDS = 2_000
@@ -139,7 +144,9 @@ def _whole_cluster() -> Table:
     resident = statistics.median(megabytes for _, megabytes in starts)
     table.add_row("resident memory", "MB", f"{resident:.0f}", "-", "-", "<= 500 MB")
     speed = statistics.median(simulator_speed() for _ in range(REPEATS))
-    table.add_row("simulator against real time", "x", f"{speed:.1f}", "1.0", f"{speed:.1f}", ">= 20")
+    table.add_row("simulator against real time, nobody listening", "x", f"{speed:.1f}", "1.0", f"{speed:.1f}", ">= 20")
+    speed = statistics.median(checked_simulator_speed() for _ in range(REPEATS))
+    table.add_row("... with trace, hash and all invariants", "x", f"{speed:.1f}", "1.0", f"{speed:.1f}", "-")
     return table
 
 

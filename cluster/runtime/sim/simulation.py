@@ -59,6 +59,7 @@ class Simulation:
         self.is_tracing = is_tracing
         self.network = Network(loop, steps, str(seed), latency)
         self.trace = TraceRecorder(self.now_us)
+        self._tracers: list[SimTracer] = []
         self.errors: list[str] = []
         self.on_crash: Callable[[str], None] = lambda _name: None  # a process ended whose disk was made to fail
         self.writeback_ms: float = WRITEBACK_MS
@@ -78,6 +79,12 @@ class Simulation:
         """Enter an event of a client or of the lab into the trace."""
         self.trace.emit(node, event)
 
+    def stop_tracing(self) -> None:
+        """Listen no more: from now on nodes do not even make their events."""
+        self.is_tracing = False
+        for tracer in self._tracers:
+            tracer.enabled = False
+
     def subscribe(self, on_event: Callable[[Traced], None]) -> None:
         """Call back with every later event, as it happens."""
         self.trace.subscribe(on_event)
@@ -95,6 +102,7 @@ class Simulation:
     def world(self, process: Process) -> SimWorld:
         """Return the world of a node that runs as this process."""
         tracer = SimTracer(self.trace, process.name, enabled=self.is_tracing)
+        self._tracers.append(tracer)
         return SimWorld(self.network, process, tracer, self.seed)
 
     def run_process(
@@ -190,7 +198,7 @@ def _clear_up(simulation: Simulation, steps: StepRecorder) -> None:
     """Let every task end, the dead ones too, where nothing they do is seen; then forget all."""
     loop = simulation.loop
     steps.is_hashing = False
-    simulation.is_tracing = False
+    simulation.stop_tracing()
     loop.on_error = lambda process, context: None
     loop.dissolve()
     loop.close()
