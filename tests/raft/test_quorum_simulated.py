@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from errno import ENOSPC
 
 import pytest
 
@@ -19,6 +18,7 @@ from cluster.node.config import NodeConfig, Voter
 from cluster.node.quorum import Quorum
 from cluster.raft import Entry, EntryKind
 from cluster.rpc.raft_pb2_grpc import add_RaftServicer_to_server
+from cluster.runtime.faulty_disk import DiskRule
 from cluster.runtime.sim import Process, Simulation, SimulationResult, run_simulation
 
 PORT = 9090
@@ -268,17 +268,12 @@ def test_what_is_too_large_is_refused_before_it_is_written() -> None:
     simulate(main)
 
 
-def test_a_voter_whose_disk_fails_stops_and_says_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_voter_whose_disk_fails_stops_and_says_nothing_more() -> None:
     async def main(simulation: Simulation) -> None:
         controllers = Controllers(simulation, 3)
         leader = controllers.quorums[await controllers.leader()]
         await leader.propose(b"stored")
-        disk = simulation.machine("c1").disk
-
-        def full(path: str, chunks: object) -> None:
-            raise DiskError(ENOSPC, "no space left", path)
-
-        monkeypatch.setattr(disk, "append", full)
+        simulation.machine("c1").faults.replace([DiskRule("c1", "full")])
         with pytest.raises(KafkaError):
             await leader.propose(b"not stored")
         assert isinstance(controllers.failures["c1"].exceptions[0], DiskError)

@@ -71,7 +71,7 @@ def test_shrinking_ends_when_the_patience_does() -> None:
 
 @pytest.mark.parametrize("reduction", REDUCTIONS, ids=lambda reduction: reduction.__name__)
 def test_every_reduction_finds_something_and_comes_to_an_end(reduction: Reduction) -> None:
-    document: Document | None = a_schedule_with_both()
+    document: Document | None = {**a_schedule_with_both(), "duration": "300s"}
     applied = -1
     while document is not None:
         applied += 1
