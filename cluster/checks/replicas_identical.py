@@ -3,12 +3,14 @@
 The log matching property of KIP-101: judged at the end, on batches read straight from every node's disk. What lies
 below a replica's log start offset was deleted, by retention or on request, and is not compared; but what lies at it
 must be there. Replicas compact each for itself: of compacted ones only batches are compared that both have, and not
-their bytes.
+their bytes. In each log, a batch begins where the one before it ended: nothing lies there twice, and only compaction
+may leave offsets out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 from cluster.base.ids import TopicPartition
 from cluster.checks.oracle import Evidence, Oracle, ReplicaBatch, ReplicaLog, Violation
@@ -25,6 +27,7 @@ class ReplicasIdentical(Oracle):
         for partition, by_node in sorted(evidence.replicas.items()):
             high_watermark = evidence.high_watermarks.get(partition, 0)
             self._look_for_heads(evidence.time_us, partition, by_node)
+            self._look_for_order(evidence.time_us, partition, by_node)
             self._compare(evidence.time_us, partition, high_watermark, by_node)
 
     def _look_for_heads(self, time_us: int, partition: TopicPartition, by_node: Mapping[str, ReplicaLog]) -> None:
@@ -35,6 +38,15 @@ class ReplicasIdentical(Oracle):
                     f"its log should begin there and begins at {replica.head_offset}"
                 )
                 self.violated(Violation(time_us, message, partition, replica.log_start_offset))
+
+    def _look_for_order(self, time_us: int, partition: TopicPartition, by_node: Mapping[str, ReplicaLog]) -> None:
+        for node, replica in sorted(by_node.items()):
+            for before, batch in pairwise(replica.batches):
+                expected = before.last_offset + 1
+                if batch.base_offset < expected or (batch.base_offset > expected and not replica.has_gaps):
+                    message = f"{partition}@{batch.base_offset}: on {node} it follows @{before.last_offset}"
+                    self.violated(Violation(time_us, message, partition, batch.base_offset))
+                    break
 
     def _compare(
         self, time_us: int, partition: TopicPartition, high_watermark: int, by_node: Mapping[str, ReplicaLog]

@@ -279,6 +279,18 @@ def test_a_replica_that_lost_its_head_is_seen(facts: Any) -> None:
     assert oracle.count == 1 and oracle.violations[0].offset in (0, 4)
 
 
+@pytest.mark.parametrize("has_gaps", [False, True])
+def test_a_batch_that_lies_in_a_log_twice_is_seen(has_gaps: bool) -> None:
+    once = [Batch(0, 4, 0, 7), Batch(5, 5, 0, 8)]
+    oracle = judge("replicas-identical-below-high-watermark", [], copies(once, [*once, once[1]], 6, has_gaps=has_gaps))
+    assert oracle.count == 1 and "b2" in oracle.violations[0].message
+
+
+def test_offsets_that_every_log_leaves_out_are_seen() -> None:
+    holed = [Batch(0, 4, 0, 7), Batch(6, 6, 0, 8)]
+    assert judge("replicas-identical-below-high-watermark", [], copies(holed, holed, 7)).count == 2
+
+
 def test_compacted_replicas_may_lack_records_but_not_disagree_about_what_both_have() -> None:
     whole = [Batch(0, 4, 0, 7), Batch(5, 5, 0, 8), Batch(6, 6, 1, 9)]
     compacted = [Batch(0, 4, 0, 6), Batch(6, 6, 1, 9)]
