@@ -138,13 +138,14 @@ class TopicDeleted(TraceEvent):
 
 @dataclass(frozen=True, slots=True)
 class PartitionRoleChanged(TraceEvent):
-    """A replica on this node became leader, follower or offline under a leader epoch."""
+    """A replica on this node became leader, follower or offline under a leader epoch, with the log that it has."""
 
     topic: str
     partition: int
     role: str
     leader_epoch: int
     log_end_offset: int
+    high_watermark: int
 
 
 @unguarded

@@ -21,7 +21,7 @@ from cluster.base.trace import (
 )
 from cluster.checks.oracle import Evidence, Oracle, Violation
 
-_DOWN = ("killed", "stopped", "powered-off", "paused")
+_DOWN = ("killed", "stopped", "powered-off")
 
 
 class EverySendAnswered(Oracle):
@@ -71,6 +71,7 @@ class MetadataConverges(Oracle):
         super().__init__()
         self._newest: dict[tuple[str, int], PartitionMetadataApplied] = {}
         self._views: dict[str, dict[tuple[str, int], int]] = {}
+        self._paused: dict[str, None] = {}
         self._deleted_at: dict[str, int] = {}
 
     def on_event(self, traced: Traced) -> None:
@@ -86,8 +87,11 @@ class MetadataConverges(Oracle):
             last = max(event.metadata_offset, self._deleted_at.get(event.topic, -1))
             self._deleted_at[event.topic] = last
         elif isinstance(event, NodeFaulted):
+            self._paused.pop(event.target, None)
             if event.state in _DOWN:
                 self._views.pop(event.target, None)
+            elif event.state == "paused":
+                self._paused[event.target] = None  # it knows what it knew, and hears the rest when it goes on
         elif isinstance(event, NodeStarted):
             self._views[traced.node] = {}
         else:
@@ -100,7 +104,7 @@ class MetadataConverges(Oracle):
                 continue
             where = TopicPartition(*key)
             for node, view in sorted(self._views.items()):
-                if view.get(key, -1) < newest.metadata_offset:
+                if node not in self._paused and view.get(key, -1) < newest.metadata_offset:
                     message = f"{node} does not know the last change of {where}, at metadata offset"
                     text = f"{message} {newest.metadata_offset}"
                     self.violated(Violation(evidence.time_us, text, where))

@@ -256,9 +256,8 @@ class Replica:
     def _trace_role(self) -> None:
         if self._host.tracer.enabled:
             topic, number = self.topic_partition
-            self._host.tracer.emit(
-                PartitionRoleChanged(topic, number, self.role.value, self.leader_epoch, self.log.log_end_offset)
-            )
+            ends = (self.log.log_end_offset, self.high_watermark)
+            self._host.tracer.emit(PartitionRoleChanged(topic, number, self.role.value, self.leader_epoch, *ends))
 
     def _trace_append(self, appended: Appended) -> None:
         if self._host.tracer.enabled:

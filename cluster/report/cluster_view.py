@@ -58,6 +58,7 @@ class NodeView:
     """One node: the state of its process and what it believes."""
 
     state: str = "running"
+    has_started: bool = False
     ready: bool = False
     partitions: dict[TopicPartition, PartitionMetadataApplied] = field(default_factory=dict)
     replicas: dict[TopicPartition, ReplicaView] = field(default_factory=dict)
@@ -146,6 +147,21 @@ class ClusterView:
     def active_controller(self) -> str | None:
         """The controller of the highest epoch that has not resigned and whose process runs."""
         return None if self._controller is None else self._controller[1]
+
+    def behind(self) -> tuple[str, ...]:
+        """The running nodes that do not know the newest metadata of every partition."""
+        return tuple(
+            name
+            for name, node in self.nodes.items()
+            if node.has_started and node.is_running and not self._is_up_to_date(node)
+        )
+
+    def _is_up_to_date(self, node: NodeView) -> bool:
+        for partition, newest in self.partitions.items():
+            known = node.partitions.get(partition)
+            if known is None or known.metadata_offset < newest.metadata_offset:
+                return False
+        return True
 
     def controller_epoch(self) -> int | None:
         """The highest epoch in which a controller was active; None before the first."""
@@ -265,7 +281,8 @@ class ClusterView:
         if traced.node in self.nodes:
             node = self.nodes[traced.node]
             # A new process believes nothing yet, but its logs are as long as they were, until it says otherwise.
-            self.nodes[traced.node] = NodeView(replicas={tp: _at_rest(one) for tp, one in node.replicas.items()})
+            replicas = {tp: _at_rest(one) for tp, one in node.replicas.items()}
+            self.nodes[traced.node] = NodeView(has_started=True, replicas=replicas)
 
     def _on_node_ready(self, traced: Traced, event: NodeReady) -> None:
         self.nodes[traced.node].ready = True
@@ -325,6 +342,7 @@ class ClusterView:
         replica.role = event.role
         replica.leader_epoch = event.leader_epoch
         replica.log_end_offset = event.log_end_offset
+        replica.high_watermark = event.high_watermark  # as it was kept on disk: without new records nothing moves it
 
     def _on_batch_appended(self, traced: Traced, event: BatchAppended) -> None:
         self._replica(traced.node, event.topic, event.partition).log_end_offset = event.last_offset + 1

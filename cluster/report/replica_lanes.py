@@ -154,6 +154,7 @@ class _Fold:
             self._on_cut(traced, log, event.to_offset, "cuts")
         elif isinstance(event, PartitionRoleChanged):
             log.role = event.role
+            log.high_watermark = event.high_watermark
             if event.log_end_offset < log.end:  # what it held was never synced: the power took it
                 self._on_cut(traced, log, event.log_end_offset, "came back without")
             if event.role == "leader" and event.leader_epoch > self._epoch_led:

@@ -178,8 +178,8 @@ async def _started(client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
 
 
 def ailments(view: ClusterView, partitions: Sequence[TopicPartition]) -> list[str]:
-    """Say what is not whole: leaders, in-sync replicas, and what is stored but not committed."""
-    found: list[str] = []
+    """Say what is not whole: leaders, in-sync replicas, what is stored but not committed, who has old metadata."""
+    found = [f"{name} does not know the newest metadata" for name in view.behind()]
     if view.active_controller() is None:
         found.append("there is no active controller")
     for partition in partitions:

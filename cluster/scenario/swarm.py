@@ -140,9 +140,7 @@ class Swarm:
         }
 
     def _clock(self) -> Document:
-        wrong = self.rng.choice(
-            [{"bump": "-3s"}, {"bump": "10m"}, {"drift": "5%"}, {"strobe": "2s", "period": "500ms"}]
-        )
+        wrong = self.rng.choice(WRONG_CLOCKS)
         return {"clock": self._nodes(), **wrong}
 
     def _reassign(self) -> Document:

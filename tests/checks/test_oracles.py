@@ -68,7 +68,7 @@ def read(value: str, offset: int, final: bool = True) -> tuple[str, TraceEvent]:
 
 
 def leads(node: str, epoch: int) -> tuple[str, TraceEvent]:
-    return node, PartitionRoleChanged("orders", 0, "leader", epoch, 0)
+    return node, PartitionRoleChanged("orders", 0, "leader", epoch, 0, 0)
 
 
 def metadata(node: str, leader: int, epoch: int, offset: int = 1) -> tuple[str, TraceEvent]:

@@ -66,7 +66,7 @@ def metadata(
 
 
 def role(node: str, what: str, epoch: int, end: int) -> Step:
-    return node, PartitionRoleChanged("orders", 0, what, epoch, end)
+    return node, PartitionRoleChanged("orders", 0, what, epoch, end, 0)
 
 
 def append(node: str, what: str, base: int, last: int, epoch: int = 0) -> Step:
@@ -253,6 +253,9 @@ ACCEPTED: dict[str, list[Step]] = {
         metadata("b2", 1, 0, (1, 2), at=2),
         down("b2"),
         metadata("b1", 1, 0, (1,), at=3),
+        metadata("b3", 1, 0, (1,), at=3),
+        ("lab", NodeFaulted("b3", "paused")),
+        ("lab", NodeFaulted("b3", "resumed")),
     ],
 }
 
@@ -315,6 +318,15 @@ BROKEN: dict[str, list[Step]] = {
 }
 
 MORE_BROKEN: list[tuple[str, list[Step]]] = [
+    (
+        "metadata-converges",
+        [
+            *BEGUN,
+            metadata("b1", 1, 0, (1, 2), at=2),
+            ("lab", NodeFaulted("b2", "paused")),
+            ("lab", NodeFaulted("b2", "resumed")),
+        ],
+    ),
     ("isr-has-all-committed", [*TEN_COMMITTED, truncate("b3", 10, 8, 0), metadata("b1", 1, 0, (1, 3), at=2)]),
     ("log-matching", [*BEGUN, append("b2", "follower", 0, 4), commit("b2", 5, what="follower")]),
     ("log-matching", [*TEN_COMMITTED, role("b3", "leader", 1, 0), append("b3", "leader", 0, 4, 1), commit("b3", 5, 1)]),

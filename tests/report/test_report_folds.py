@@ -43,8 +43,8 @@ HISTORY = [
     at(0, "b1", NodeStarted(1, ("broker",))),
     at(0, "b2", NodeStarted(2, ("broker",))),
     at(0.5, "b1", metadata(1, 0, (1, 2))),
-    at(0.5, "b1", PartitionRoleChanged("orders", 0, "leader", 0, 0)),
-    at(0.5, "b2", PartitionRoleChanged("orders", 0, "follower", 0, 0)),
+    at(0.5, "b1", PartitionRoleChanged("orders", 0, "leader", 0, 0, 0)),
+    at(0.5, "b2", PartitionRoleChanged("orders", 0, "follower", 0, 0, 0)),
     at(1, "lab", PhaseBegan("faults")),
     at(1.100, "p1", RecordSent("orders", 0, "p1-0")),
     at(1.101, "b1", BatchAppended("orders", 0, "leader", 0, 0, 0)),
@@ -58,7 +58,7 @@ HISTORY = [
     at(2, "lab", StepFired("crash", "kill", ("b1",))),
     at(2, "lab", NodeFaulted("b1", "killed")),
     at(5, "b2", metadata(2, 1, (2,))),
-    at(5, "b2", PartitionRoleChanged("orders", 0, "leader", 1, 1)),
+    at(5, "b2", PartitionRoleChanged("orders", 0, "leader", 1, 1, 0)),
     at(5.5, "b2", BatchAppended("orders", 0, "leader", 1, 1, 1)),
     at(8, "lab", NodeFaulted("b1", "started")),
     at(8, "lab", StepEnded("crash", "healed")),
@@ -107,7 +107,7 @@ def test_the_lanes_show_what_a_returning_leader_cut() -> None:
 
 
 def test_what_the_power_took_is_shown_when_the_replica_comes_back() -> None:
-    history = [*HISTORY[:-2], at(9.5, "b2", PartitionRoleChanged("orders", 0, "leader", 2, 0)), *HISTORY[-2:]]
+    history = [*HISTORY[:-2], at(9.5, "b2", PartitionRoleChanged("orders", 0, "leader", 2, 0, 0)), *HISTORY[-2:]]
     captions = [text for moment in lane_moments(history, CLOCK, [ORDERS])[ORDERS] for text in moment.captions]
     assert "b2 came back without offsets 0 to 1" in captions
 

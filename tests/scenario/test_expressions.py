@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from cluster.base.ids import TopicPartition
 from cluster.base.trace import (
     BatchAppended,
     ControllerActivated,
@@ -44,11 +45,11 @@ FAILOVER = (
     ("c1", ControllerActivated(4)),
     metadata("c1", 1, 0, (1, 2, 3), 5),
     metadata("b1", 1, 0, (1, 2, 3), 5),
-    ("b1", PartitionRoleChanged("orders", 0, "leader", 0, 0)),
+    ("b1", PartitionRoleChanged("orders", 0, "leader", 0, 0, 0)),
     ("b1", BatchAppended("orders", 0, "leader", 0, 9, 0)),
     ("b1", HighWatermarkAdvanced("orders", 0, "leader", 7, 0)),
     metadata("c1", 2, 1, (2, 3), 6),
-    ("b2", PartitionRoleChanged("orders", 0, "leader", 1, 8)),
+    ("b2", PartitionRoleChanged("orders", 0, "leader", 1, 8, 0)),
     ("b2", HighWatermarkAdvanced("orders", 0, "leader", 8, 1)),
     ("p1", RecordAcknowledged("orders", 0, "p1-000001", 1)),
     ("b3", RaftRoleChanged(4, "follower", 101)),
@@ -142,6 +143,24 @@ def test_a_view_that_is_replayed_after_a_restart_does_not_turn_the_clock_back() 
     assert is_true("leader(orders-0) == b2", *replayed)
     assert is_true("view(b1).leader(orders-0) == b1", *replayed)
     assert not is_true("zombie-leader(orders-0)", *replayed), "a new process leads nothing yet"
+
+
+def test_a_restarted_replica_has_the_high_watermark_that_it_kept() -> None:
+    view = view_of(
+        *FAILOVER, ("b2", NodeStarted(2, ("broker",))), ("b2", PartitionRoleChanged("orders", 0, "leader", 2, 8, 8))
+    )
+    replica = view.replica("b2", TopicPartition("orders", 0))
+    assert replica is not None
+    assert (replica.log_end_offset, replica.high_watermark) == (8, 8), "without new records nothing moves it"
+
+
+def test_who_was_restarted_and_has_heard_nothing_is_behind() -> None:
+    assert view_of(*FAILOVER).behind() == (), "b1 and the others never told that they started"
+    started = (("c2", NodeStarted(102, ("controller",))), *FAILOVER)
+    assert view_of(*started).behind() == ("c2",)
+    assert view_of(*started, metadata("c2", 1, 0, (1, 2, 3), 5)).behind() == ("c2",)
+    assert view_of(*started, metadata("c2", 2, 1, (2, 3), 6)).behind() == ()
+    assert view_of(*started, ("lab", NodeFaulted("c2", "killed"))).behind() == ()
 
 
 def test_an_expression_names_the_events_that_can_change_it() -> None:

@@ -185,7 +185,7 @@ def test_the_story_of_a_lost_record_names_every_turn() -> None:
         seconds(9.72, BatchAppended("orders", 0, "leader", 486, 486, 3), "b1"),
         seconds(9.721, RecordAcknowledged("orders", 0, "p1-000486", 486), "p1"),
         seconds(10, NodeFaulted("b1", "killed")),
-        seconds(19.4, PartitionRoleChanged("orders", 0, "leader", 4, 486), "b2"),
+        seconds(19.4, PartitionRoleChanged("orders", 0, "leader", 4, 486, 0), "b2"),
         seconds(20, BatchAppended("orders", 0, "leader", 486, 490, 4), "b2"),
         seconds(31.2, LogTruncated("orders", 0, 500, 486, 4), "b1"),
     ]
@@ -222,13 +222,13 @@ def test_a_story_says_why_the_record_is_gone(holders: list[str], faults: list[st
     trace = [
         *stored(0, *holders),
         *(seconds(4, NodeFaulted("b1", fault)) for fault in faults),
-        seconds(5, PartitionRoleChanged("orders", 0, "leader", 1, 5), leader),
+        seconds(5, PartitionRoleChanged("orders", 0, "leader", 1, 5, 0), leader),
     ]
     assert tell_story(trace, TopicPartition("orders", 0), [5], "v", 0).cause == cause
 
 
 def test_a_record_that_is_still_there_has_no_cause_to_be_gone() -> None:
-    trace = [*stored(0, "b1", "b2"), seconds(5, PartitionRoleChanged("orders", 0, "leader", 1, 6), "b2")]
+    trace = [*stored(0, "b1", "b2"), seconds(5, PartitionRoleChanged("orders", 0, "leader", 1, 6, 0), "b2")]
     assert tell_story(trace, TopicPartition("orders", 0), [5], "v", 0).cause == ""
 
 

@@ -130,6 +130,23 @@ def test_latency_and_loss_make_answers_late_but_lose_none() -> None:
     assert lossy_s > 2.0  # 50 messages, half of them lost at least once: 0.2 s each
 
 
+def test_what_was_lost_on_a_bad_link_comes_soon_after_it_is_good_again() -> None:
+    async def main(simulation: Simulation) -> tuple[float, bytes | None, bytes | None]:
+        streams = await connected(simulation)
+        loop = asyncio.get_running_loop()
+        simulation.network.set_rules("bad", [LinkRule("p", "a", drop_rate=0.999)])
+        begin = loop.time()
+        first = await answer(streams, b"x\n", 5)
+        streams[1].write(b"y\n")
+        simulation.network.clear_rules("bad")
+        second = await wait_line(streams[0], 100)
+        return loop.time() - begin, second, first or await wait_line(streams[0], 1)
+
+    late_s, first, second = simulate(main)
+    assert (first, second) == (b"X\n", b"Y\n"), "and in order"
+    assert late_s < 6.5, "the retransmission after the fifth second, at 6.2 s, is the first that the good link carries"
+
+
 def test_nobody_listening_refuses_and_no_power_hangs() -> None:
     async def main(simulation: Simulation) -> str:
         simulation.machine("a").start()

@@ -24,6 +24,9 @@ from cluster.runtime.sim.recording import StepRecorder
 RETRANSMIT_S = 0.2
 """The first retransmission's delay (Linux's minimum); it doubles with each loss in a row."""
 
+RETRANSMIT_S_MAX = 120.0
+"""Where it stops doubling (Linux's maximum)."""
+
 OVERTAKEN_S = 0.05
 """How long a message that is overtaken waits at most."""
 
@@ -82,7 +85,7 @@ class Lane:
         self.link = network.link(sender.machine_name, receiver.machine_name)
         self.step_label = f"{self.link.source}>{self.link.target}" + (f"/{api}" if api else "")
         self.last_arrival = 0.0
-        self.stored: list[Message] | None = None  # while the link is cut
+        self.stored: list[Message] | None = None  # while the link is cut, or a lost message is not sent again yet
 
     def send(self, deliver: Callable[..., None], *arguments: Any) -> None:
         """Have `deliver(*arguments)` called at the other end, after everything sent before."""
@@ -96,6 +99,10 @@ class Lane:
             if verdict.stops:
                 self.stored = [Message(deliver, arguments)]
                 link.stalled.append(self)
+                return
+            if verdict.drop_rate and link.random() < verdict.drop_rate:
+                self.stored = [Message(deliver, arguments)]
+                self._retransmit_in(RETRANSMIT_S)
                 return
             delay_s += self._hampered_s(verdict, arguments)
         self._schedule(delay_s, deliver, arguments)
@@ -121,19 +128,35 @@ class Lane:
         return 0.0
 
     def _hampered_s(self, verdict: LinkVerdict, arguments: tuple[Any, ...]) -> float:
-        """Draw how much longer a message takes: latency, losses, and its place in the queue for the bandwidth."""
+        """Draw how much longer a message takes: latency, and its place in the queue for the bandwidth."""
         link = self.link
         delay_s = verdict.delay_ms(link.dice) * 1e-3
-        retransmit_s = RETRANSMIT_S
-        while verdict.drop_rate and link.random() < verdict.drop_rate and retransmit_s < 100.0:
-            delay_s += retransmit_s
-            retransmit_s *= 2
         if verdict.bandwidth:
             size_bytes = len(arguments[0]) if arguments and isinstance(arguments[0], bytes) else 0
             now = self.network.loop.now
             link.busy_until = max(link.busy_until, now) + (size_bytes + HEADER_BYTES) / verdict.bandwidth
             delay_s += link.busy_until - now
         return delay_s
+
+    def _retransmit_in(self, timeout_s: float) -> None:
+        due_s = self.loop.now + timeout_s
+        self.loop.call_at(due_s, self._retransmit, self.stored, timeout_s, context=self.network.kernel)
+
+    def _retransmit(self, stored: list[Message], timeout_s: float) -> None:
+        """Send a lost message again, under the rules of now; what was sent after it could not overtake it."""
+        if self.stored is not stored:
+            return  # its sender is gone
+        link = self.link
+        verdict = judge(link.rules, link.source, link.target, self.api)
+        if verdict.stops:
+            link.stalled.append(self)
+        elif verdict.drop_rate and link.random() < verdict.drop_rate:
+            self._retransmit_in(min(2 * timeout_s, RETRANSMIT_S_MAX))
+        else:
+            self.stored = None
+            for message in stored:
+                delay_s = link.base_s + self._hampered_s(verdict, message.arguments)
+                self._schedule(delay_s, message.deliver, message.arguments)
 
     def _schedule(self, delay_s: float, deliver: Callable[..., None], arguments: tuple[Any, ...]) -> None:
         loop = self.loop
@@ -171,8 +194,8 @@ class Lane:
 
     def drop_stored(self) -> None:
         """Forget what the sender's machine had not got rid of."""
-        if self.stored is not None:
-            self.stored = None
+        self.stored = None
+        if self in self.link.stalled:
             self.link.stalled.remove(self)
 
 
