@@ -1,7 +1,8 @@
 """The `fencepost` command: one file per command, put together here.
 
-Here: which commands exist, and how an error becomes a message and an exit code. Standard output is data, standard
-error is talk. Only the module of the command that was asked for is imported, so that `fencepost ps` stays fast.
+Here: how a command is found, and how an error becomes a message and an exit code. Not here: which commands there are
+(`command_list`). Standard output is data, standard error is talk. Only the module of the command that was asked for is
+imported, so that `fencepost ps` stays fast.
 
 Exit codes: 0 as expected, 1 a verdict differs, 2 usage, 3 inconclusive, 4 could not start, 130 interrupted.
 """
@@ -9,48 +10,12 @@ Exit codes: 0 as expected, 1 a verdict differs, 2 usage, 3 inconclusive, 4 could
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 import sys
 from types import ModuleType
 
 __all__ = ["main"]
 
-# The name of a command; its module has `register(app)`, and the same name with underscores for dashes.
-_COMMANDS = (
-    "up",
-    "ps",
-    "down",
-    "logs",
-    "topic",
-    "break",
-    "heal",
-    "faults",
-    "run",
-    "learn",
-    "explore",
-    "replay",
-    "validate",
-    "schema",
-    "new",
-    "check",
-    "node",
-    "console-producer",
-    "console-consumer",
-    "topics",
-    "configs",
-    "consumer-groups",
-    "transactions",
-    "reassign-partitions",
-    "leader-election",
-    "metadata-quorum",
-    "features",
-    "log-dirs",
-    "dump-log",
-    "producer-perf-test",
-    "consumer-perf-test",
-    "schema-registry",
-)
 _COULD_NOT_START = 4
 _INTERRUPTED = 130
 _MODULES = {"break": "break_"}  # a keyword cannot be imported by name
@@ -83,10 +48,12 @@ def _begin(arguments: list[str]) -> int:
 def _run(arguments: list[str]) -> int:
     import typer
 
+    from cluster.cli.command_list import COMMANDS, CommandList
     from cluster.lab.errors import LabError
 
     app = typer.Typer(
         name="fencepost",
+        cls=CommandList,
         help="A Kafka-compatible cluster you can break.",
         no_args_is_help=True,
         add_completion=True,
@@ -98,8 +65,9 @@ def _run(arguments: list[str]) -> int:
     def root() -> None:
         """A Kafka-compatible cluster you can break."""
 
-    for module in _modules(arguments):
-        module.register(app)
+    # When none is known by the name that was typed, all of them are needed, to say what there is.
+    for name in [name for name in arguments[:1] if name in COMMANDS] or COMMANDS:
+        _module(name).register(app)
     try:
         app(args=arguments, prog_name="fencepost")
     except SystemExit as stop:
@@ -115,16 +83,5 @@ def _run(arguments: list[str]) -> int:
     return 0
 
 
-def _modules(arguments: list[str]) -> list[ModuleType]:
-    """Import the module of the command that was typed, or all of them when none is known by that name."""
-    asked = [name for name in arguments[:1] if name in _COMMANDS]
-    names = asked or _COMMANDS
-    return [importlib.import_module(_module(name)) for name in names if _exists(name)]
-
-
-def _exists(name: str) -> bool:
-    return importlib.util.find_spec(_module(name)) is not None
-
-
-def _module(name: str) -> str:
-    return f"cluster.cli.{_MODULES.get(name, name.replace('-', '_'))}"
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"cluster.cli.{_MODULES.get(name, name.replace('-', '_'))}")

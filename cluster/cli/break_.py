@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cluster.cli.command_list import WholeSentences
 from cluster.cli.options import DEFAULT, JsonOption, NameOption, duration_ms, share
 from cluster.cli.show import say, show_json
 from cluster.lab.catalogue import CATALOGUE, OPTIONS, FaultKind, Option
@@ -29,7 +30,7 @@ _DEFAULT_RATE = {"drop": "100%"}
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(no_args_is_help=True, help="Bring a fault about. Each can be healed.")
+    group = typer.Typer(cls=WholeSentences, no_args_is_help=True, help="Bring a fault about. Each can be healed.")
     for kind in CATALOGUE:
         if kind.group != "operation":
             group.command(kind.verb, help=_help(kind))(_command(kind))

@@ -67,7 +67,7 @@ def spelled_out(
     """Return the arguments with every option next to exactly one value."""
     result: list[str] = []
     option = ""  # the one whose values are being read
-    for word, following in zip(arguments, [*arguments[1:], "--"], strict=True):
+    for word, following in zip(arguments, [*arguments, "--"][1:], strict=True):
         if word.startswith("--"):
             option = word
             is_alone = following.startswith("--")

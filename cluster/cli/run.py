@@ -87,8 +87,10 @@ def load(file: Path) -> dict[str, object]:
 
     try:
         return read_document(file.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        raise ScenarioError([f"cannot be read: {error}"]) from None
+    except OSError as error:
+        raise ScenarioError([f"cannot be read: {error.strerror or error}"]) from None
+    except UnicodeDecodeError:
+        raise ScenarioError(["is not text; a scenario is written in YAML"]) from None
 
 
 def complain(file: Path, problems: Sequence[str]) -> None:

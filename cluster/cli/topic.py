@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cluster.cli.command_list import WholeSentences
 from cluster.cli.options import DEFAULT, JsonOption, NameOption, properties
 from cluster.cli.show import say, show_json, show_table
 from cluster.lab import USAGE, LabError, TopicSpec
@@ -15,7 +16,7 @@ from cluster.lab.control import ask
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    topic = typer.Typer(no_args_is_help=True, help="Create, list, describe and remove topics.")
+    topic = typer.Typer(cls=WholeSentences, no_args_is_help=True, help="Create, list, describe and remove topics.")
     topic.command("create")(create)
     topic.command("ls")(list_)
     topic.command("describe")(describe)

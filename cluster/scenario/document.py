@@ -51,10 +51,18 @@ def read_document(text: str) -> Document:
     try:
         document = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
-        raise ScenarioError([f"this is not YAML: {error}"]) from None
+        raise ScenarioError([_not_yaml(error)]) from None
     if not isinstance(document, dict):
         raise ScenarioError(["a scenario is a mapping that begins with lab: v1"])
     return document
+
+
+def _not_yaml(error: yaml.YAMLError) -> str:
+    """Say on one line where YAML ends."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return f"this is not YAML: {error}"
+    return f"this is not YAML: line {mark.line + 1}, column {mark.column + 1}: {getattr(error, 'problem', error)}"
 
 
 def read_value(text: str) -> Any:
@@ -62,7 +70,7 @@ def read_value(text: str) -> Any:
     try:
         return yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
-        raise ScenarioError([f"{text!r} is not a YAML value: {error}"]) from None
+        raise ScenarioError([f"{text!r}: {_not_yaml(error)}"]) from None
 
 
 def patched(document: Any, patch: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -66,6 +67,14 @@ def test_the_schema_and_the_catalogue_are_data(tmp_path: Path) -> None:
     assert "torn-write" in fencepost(tmp_path, "faults", "--catalogue").stdout
 
 
+def test_help_lists_every_command_that_has_a_file_in_a_whole_sentence(tmp_path: Path) -> None:
+    files = (ROOT / "cluster" / "cli").glob("*.py")
+    commands = {path.stem.rstrip("_").replace("_", "-") for path in files if "def register(" in path.read_text()}
+    shown = fencepost(tmp_path, "--help").stdout
+    assert sorted(commands) == sorted(re.findall(r"^  ([a-z][a-z-]+)  +[A-Z]", shown, flags=re.MULTILINE))
+    assert "..." not in shown.split("Show this message and exit.")[1]
+
+
 def test_properties_may_hold_an_equals_sign_in_their_value() -> None:
     assert properties(["a=b=c", "d="], "--config") == {"a": "b=c", "d": ""}
     with pytest.raises(LabError, match="no value"):
@@ -116,6 +125,7 @@ def test_in_combined_mode_the_first_brokers_vote() -> None:
         (["break", "partition", "b1"], 2, "two sides or more"),
         (["up", "--nonsense"], 2, "No such option"),
         (["nonsense"], 2, "No such command"),
+        (["console-producer"], 2, "--topic orders"),
         (["node", "--node-id", "1", "--cluster-id", "x", "--host", "h", "--voters", "c1:1"], 2, "id@host:port"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,

@@ -127,6 +127,7 @@ def test_a_property_may_be_empty_and_may_hold_an_equals_sign() -> None:
     ("typed", "spelled"),
     [
         (["--codec", "--sync"], ["--codec=gzip", "--sync"]),
+        ([], []),
         (["--codec"], ["--codec=gzip"]),
         (["--codec", "zstd", "--sync"], ["--codec", "zstd", "--sync"]),
         (["--props", "a=1", "b=2", "--topic", "t"], ["--props", "a=1", "--props", "b=2", "--topic", "t"]),

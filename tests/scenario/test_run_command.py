@@ -86,7 +86,14 @@ def test_a_bad_scenario_is_a_usage_error_with_its_mistakes(short: Path, tmp_path
     assert (run.returncode, run.stdout) == (2, "")
     assert "did you mean kill?" in run.stderr
     assert fencepost("run", short, "--variant", "rong").returncode == 2
-    assert fencepost("run", tmp_path / "none.yaml").returncode == 2
+    none = tmp_path / "none.yaml"
+    missing = fencepost("run", none)
+    assert (missing.returncode, missing.stderr) == (2, f"{none}: cannot be read: No such file or directory\n")
+    bad.write_text("name: x\n**bold**\n")
+    prose = fencepost("run", bad)
+    assert prose.returncode == 2
+    assert prose.stderr.startswith(f"{bad}: this is not YAML: line 2, column 2: ")
+    assert len(prose.stderr.splitlines()) == 1
     check = fencepost("validate", bad, short)
     assert check.returncode == 2
     assert "sound, with 2 variants" in check.stdout
