@@ -2,7 +2,7 @@
 
 from cluster.broker.context import BrokerContext, BrokerWorld, ControllerPort
 from cluster.broker.listener import KafkaListener
-from cluster.broker.registry import APIS, Api, api_table, preload
+from cluster.broker.registry import APIS, Api, api_table
 from cluster.broker.share_states import (
     serve_begin_state,
     serve_delete_state,
@@ -21,7 +21,6 @@ __all__ = [
     "KafkaListener",
     "PeerPort",
     "api_table",
-    "preload",
     "serve_add_partitions",
     "serve_begin_state",
     "serve_delete_state",

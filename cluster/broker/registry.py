@@ -70,7 +70,6 @@ from cluster.broker import (
     write_txn_markers,
 )
 from cluster.broker.request import Serve, answer_later, answer_member, answer_now
-from cluster.wire import load_schemas
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,23 +175,3 @@ def api_table() -> str:
     rows = ["| key | API | versions |", "| ---: | --- | --- |"]
     rows += [f"| {api.key} | {api.name} | {api.oldest} to {api.newest} |" for api in APIS]
     return "\n".join(rows)
-
-
-def preload() -> None:
-    """Load what the first requests of common clients need. For a process that forks brokers: about 0.1 s, once.
-
-    The versions are those that librdkafka and aiokafka use for the APIs that every client begins with.
-    """
-    for api_key, versions in _FIRST_VERSIONS:
-        for version in versions:
-            load_schemas(api_key, range(version, version + 1))
-
-
-_FIRST_VERSIONS: tuple[tuple[int, tuple[int, ...]], ...] = (
-    (2, (5, 7, 8, 10)),
-    (3, (0, 1, 5, 9, 12, 13)),
-    (10, (1, 2, 5)),
-    (18, (0, 2, 3)),
-    (19, (4, 7)),
-    (22, (0, 4)),
-)

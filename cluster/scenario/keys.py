@@ -6,7 +6,7 @@ Here: the base of all models and the types of single values. Not here: the model
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -49,7 +49,6 @@ class Strict(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, alias_generator=lambda name: name.rstrip("_").replace("_", "-")
     )
-    later: ClassVar[tuple[str, ...]] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -57,8 +56,6 @@ class Strict(BaseModel):
         if isinstance(given, Mapping):
             known = [field.alias or name for name, field in cls.model_fields.items()]
             for key in given:
-                if key in cls.later:
-                    raise ValueError(f"{key!r} is not in this version of the language")
                 if key not in known:
                     raise ValueError(f"unknown key {key!r}{did_you_mean(str(key), known)}")
         return given

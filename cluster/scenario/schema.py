@@ -6,7 +6,7 @@ steps (`steps`), whether names that a scenario uses exist (`planner`), or how YA
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -101,7 +101,6 @@ class Client(Strict):
     it is fenced. Any client may begin later than the run: `starts`.
     """
 
-    later: ClassVar[tuple[str, ...]] = ("count",)
     produce: str | None = None
     consume: str | None = None
     transact: str | None = None
