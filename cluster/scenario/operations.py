@@ -45,9 +45,17 @@ class Operator:
 
     def __init__(self, target: Target) -> None:
         self._target = target
+        self._turns: dict[str, asyncio.Lock] = {}
 
     async def do(self, step: str, operation: Elect | Reassign | ConfigChange | Produce) -> None:
-        """Carry an operation out and return when it is answered; the trace says when it was refused."""
+        """Carry an operation out and return when it is answered; the trace says when it was refused.
+
+        A step that is repeated before its last answer has come waits for it: one operator does one thing at a time.
+        """
+        async with self._turns.setdefault(step, asyncio.Lock()):
+            await self._do(step, operation)
+
+    async def _do(self, step: str, operation: Elect | Reassign | ConfigChange | Produce) -> None:
         match operation:
             case Elect():
                 await self._ask(step, ELECT_LEADERS_KEY, _election(operation), _election_errors)

@@ -9,8 +9,10 @@ from random import Random
 from scripted_target import ScriptedTarget
 
 from cluster.base.errors import ErrorCode, KafkaError
+from cluster.base.trace import StepFired
 from cluster.lab import LabError, numbered_cluster
 from cluster.lab.fault_table import FaultOrder, FaultTable
+from cluster.scenario import make_plan, read_document, run_in_simulation
 
 
 class SlowlyStopping(ScriptedTarget):
@@ -58,6 +60,26 @@ def test_what_a_cancelled_step_began_is_finished_before_it_is_healed() -> None:
 
     asyncio.run(end_in_the_middle())
     assert [verb for _, verb, _ in target.done] == ["stop", "start_node"]
+
+
+HASTE = """
+lab: v1
+name: haste
+duration: 5s
+cluster: {brokers: 3, controllers: 3, profile: fast, topics: {orders: {partitions: 1, replication-factor: 3}}}
+clients: {p1: {produce: orders, rate: 10/s}}
+steps:
+  - {id: late, at: 0s, disk-slow: controllers, latency: 500ms}
+  - {id: again, at: 500ms, every: {period: 100ms, count: 5}, config: {topic: orders, set: {retention.ms: 600000}}}
+"""
+
+
+def test_an_operator_who_is_asked_again_answers_before_he_begins_anew() -> None:
+    run = run_in_simulation(make_plan(read_document(HASTE)), 1, "")
+    fired = [
+        traced.time_us for traced in run.trace if isinstance(traced.event, StepFired) and "again" in traced.event.step
+    ]
+    assert run.result.verdict == "as-expected" and len(fired) == 5 and fired[-1] - fired[0] == 400_000
 
 
 def test_errors_survive_the_way_back_from_a_worker_process() -> None:
