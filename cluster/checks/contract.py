@@ -164,5 +164,7 @@ def permission(anomaly: str, asked: Circumstances) -> Permission | None:
         if anomaly in rule.anomalies and rule.applies(asked):
             return Permission(rule.reason, rule.source)
     if asked.setting.legacy:
-        return Permission(f"{', '.join(asked.setting.legacy)}: a bug that Kafka had is switched on", "README, legacy")
+        return Permission(
+            f"{', '.join(asked.setting.legacy)}: a bug that Kafka had is switched on", "docs/scenarios.md, legacy"
+        )
     return None
