@@ -77,6 +77,14 @@ class Deadlines:
         while self._due_ms and (self._due_ms[0] <= now_ms or not self._buckets[self._due_ms[0]]):
             bucket = self._buckets.pop(heappop(self._due_ms))
             while bucket:
-                bucket.pop(next(iter(bucket)))()  # the oldest first; it may cancel others of the bucket
+                _call(bucket.pop(next(iter(bucket))))  # the oldest first; it may cancel others of the bucket
         if self._due_ms and self._timer is None:
             self._arm(self._due_ms[0])
+
+
+def _call(on_due: Callable[[], None]) -> None:
+    """Call one; that it fails must not cost the others of the same moment their time."""
+    try:
+        on_due()
+    except Exception as error:  # noqa: BLE001 - as the loop does with each of its own callbacks
+        asyncio.get_running_loop().call_exception_handler({"message": "a deadline failed", "exception": error})

@@ -57,6 +57,7 @@ def serve(context: BrokerContext, request: Request, slot: Slot) -> None:
                     producer_id,
                     lambda: decode_produce_request(request.version, request.body),
                     lambda message, refusals: _append(context, request, message, slot, refusals),
+                    slot=slot,
                 )
             )
             return

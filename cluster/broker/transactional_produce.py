@@ -12,6 +12,7 @@ from cluster.base.errors import ErrorCode
 from cluster.base.ids import TopicPartition
 from cluster.broker.context import BrokerContext
 from cluster.broker.partitions import find_partition
+from cluster.broker.request import Slot
 from cluster.broker.transaction_membership import UNANSWERED, admit
 from cluster.records import iterate_headers
 from cluster.replication import Partition
@@ -59,16 +60,25 @@ async def produce_later(
     producer_id: int,
     decode: Callable[[], ProduceRequest],
     append: Callable[[ProduceRequest, Refusals], None],
+    *,
+    slot: Slot,
 ) -> None:
-    """Ask the coordinator in the producer's turn, then append what may be appended."""
+    """Ask the coordinator in the producer's turn, then append what may be appended.
+
+    When that fails the connection is closed, as for any other request: its other replies must not wait for ever.
+    """
     before, own = context.producer_queues.enter(producer_id)
+    has_appended = False
     try:
         if before is not None:
             await before
         message = decode()
         refusals = await _ask(context, version, message)
         append(message, refusals)
+        has_appended = True
     finally:
+        if not has_appended:
+            slot.refuse("its handler failed")
         context.producer_queues.leave(producer_id, own)
 
 

@@ -6,7 +6,7 @@ An offset that is committed outside of any transaction meanwhile is the newer on
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from cluster.groups.record_codec import OffsetKey
 from cluster.groups.requests import CommitOffset
@@ -43,3 +43,7 @@ class PendingOffsets:
         """Go through what is pending for a group."""
         for offsets in self._by_producer.values():
             yield from (key for key in offsets if key.group_id == group_id)
+
+    def of_topics(self, topics: Collection[str]) -> dict[OffsetKey, None]:
+        """Return what is pending for some topics, each once."""
+        return {key: None for offsets in self._by_producer.values() for key in offsets if key.partition.topic in topics}

@@ -227,7 +227,9 @@ class GroupShard:
                 if OffsetKey(group_id, partition) not in self._pending
             ]
             records = list(self._tombstones(group_id, gone))
-            ends = is_empty(group) and len(gone) == len(offsets) and not isinstance(group, ShareGroup)
+            has_pending = next(self._pending.of_group(group_id), None) is not None
+            ends = is_empty(group) and len(gone) == len(offsets) and not has_pending
+            ends = ends and not isinstance(group, ShareGroup)
             if ends:
                 records += self._group_tombstones(group)
             if records:
@@ -377,14 +379,15 @@ class GroupShard:
         return replace(reply_when_committed(token, refusals), records=self._tombstones(group_id, allowed))
 
     def forget_topics(self, topics: Sequence[str]) -> Decision:
-        """Topics were deleted: so are all offsets committed for them. Nobody is answered."""
-        return Decision(
-            tuple(
-                record
-                for group_id, offsets in self._offsets.items()
-                for record in self._tombstones(group_id, [key for key in offsets if key.topic in topics])
-            )
-        )
+        """Topics were deleted: so are all offsets committed for them, pending ones too. Nobody is answered."""
+        gone = {
+            OffsetKey(group_id, key): None
+            for group_id, offsets in self._offsets.items()
+            for key in offsets
+            if key.topic in topics
+        }
+        gone |= self._pending.of_topics(topics)
+        return Decision(tuple((write_offset_key(key.group_id, key.partition), None) for key in gone))
 
     def _tombstones(
         self, group_id: str, partitions: Iterable[TopicPartition]

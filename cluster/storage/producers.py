@@ -69,6 +69,7 @@ class ProducerStates:
         self._unsettled: list[tuple[int, int]] = []  # first offset and marker, in the order of the markers
         self._expected: dict[int, object] = {}  # producers whose coordinator is being asked, see `expect`
         self._admitted: dict[int, None] = {}  # producers that may begin a transaction here
+        self._expected_before: dict[int, object] = {}  # questions that `expire` has seen
 
     def __len__(self) -> int:
         return len(self._states)
@@ -155,6 +156,14 @@ class ProducerStates:
             for id_, state in self._states.items()
             if state.last_timestamp > oldest or state.transaction_start >= 0
         }
+        self._expire_questions()
+
+    def _expire_questions(self) -> None:
+        """Forget questions that were there the last time and led to nothing: whoever comes again asks again."""
+        for producer_id, token in self._expected_before.items():
+            if self._expected.get(producer_id) is token:
+                self._forget_question(producer_id)
+        self._expected_before = dict(self._expected)
 
     # --- transactions -----------------------------------------------------------------------------
 

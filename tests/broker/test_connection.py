@@ -291,3 +291,17 @@ def test_deadlines_are_kept_in_order_and_forgotten_when_cancelled() -> None:
         assert len(deadlines) == 0
 
     on_broker(run)
+
+
+def test_a_deadline_that_fails_takes_no_other_with_it() -> None:
+    async def run(broker: LoneBroker) -> None:
+        due: list[str] = []
+        deadlines = Deadlines(broker.world.clock)
+        deadlines.set(100, lambda: due.append(str(1 // 0)))
+        deadlines.set(100, lambda: due.append("same moment"))
+        deadlines.set(200, lambda: due.append("later"))
+        await asyncio.sleep(1)
+        assert due == ["same moment", "later"]
+        assert [type(problem["exception"]) for problem in broker.loop.problems] == [ZeroDivisionError]
+
+    on_broker(run, may_fail=True)

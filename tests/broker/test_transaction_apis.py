@@ -241,3 +241,20 @@ def test_admins_find_and_end_what_is_open() -> None:
         assert await open_since() == -1
 
     transacting(test)
+
+
+def test_a_question_about_a_transaction_that_fails_closes_the_connection() -> None:
+    async def run(broker: LoneBroker) -> None:
+        producer = Transactor(broker)
+        await producer.prepare()
+
+        async def fail(*_: Any, **__: Any) -> Any:
+            raise ZeroDivisionError
+
+        broker.context.peers.call = fail  # type: ignore[method-assign]
+        with pytest.raises(AssertionError):
+            await producer.send(b"a")
+        assert producer.client.transport.is_closed, "replies behind this one would never leave"
+        assert [type(problem["exception"]) for problem in broker.loop.problems] == [ZeroDivisionError]
+
+    on_broker(run, PROPERTIES, may_fail=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from driven_consumers import Consumer, DrivenConsumers, settle
-from driven_groups import ORDERS, DrivenGroups
+from driven_groups import GROUP, ORDERS, DrivenGroups
 from test_group_offsets import subscription
 
 from cluster.base.errors import ErrorCode
 from cluster.base.ids import TopicPartition
+from cluster.groups import CommitOffset, MemberIdentity
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -87,3 +88,30 @@ def test_a_log_that_refuses_is_asked_again_later() -> None:
     groups.log_is_full = False
     groups.sleep(CHECK_MS)
     assert groups.committed() == {}
+
+
+def commit_in_transaction(groups: DrivenGroups, partition: TopicPartition) -> None:
+    commits = {partition: CommitOffset(7, commit_timestamp_ms=groups.now.wall_ms)}
+    nobody = MemberIdentity("", None, -1)
+    groups.ask(lambda token: groups.shard.commit(token, GROUP, nobody, commits, groups.now, producer=(9, 0)))
+
+
+def test_a_group_stays_while_a_transaction_may_still_commit_its_offsets() -> None:
+    groups = DrivenGroups()
+    (member,) = groups.form(1, protocols=ORDERS_READER, session_timeout_ms=1_800_000)
+    commit_in_transaction(groups, ORDERS)
+    groups.leave(member)
+    groups.sleep(RETENTION_MS + 2 * CHECK_MS)
+    assert groups.state == "Empty"
+    groups.shard.replay_marker(9, is_commit=False)
+    groups.sleep(CHECK_MS)
+    assert groups.state == "Dead"
+
+
+def test_offsets_of_a_deleted_topic_do_not_come_back_with_their_transaction() -> None:
+    groups = DrivenGroups()
+    commit_in_transaction(groups, ORDERS)
+    commit_in_transaction(groups, OTHER)
+    groups.carry_out(groups.shard.forget_topics(["orders"]))
+    groups.shard.replay_marker(9, is_commit=True)
+    assert groups.committed() == {OTHER: 7}

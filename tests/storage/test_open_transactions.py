@@ -266,3 +266,14 @@ def test_a_log_without_transactions_writes_no_index() -> None:
     log: Log = open_log(disk)
     log.append_as_leader(memoryview(build_batch([(None, b"v", ())], timestamp_ms=NOW_MS)), 0, NOW_MS)
     assert not [path for path in disk.files if path.endswith(".txnindex")]
+
+
+def test_questions_that_led_to_nothing_are_forgotten_and_may_be_asked_again() -> None:
+    writer = Writer()
+    producers = writer.log.producers
+    refused = producers.expect(1)
+    producers.expire(NOW_MS, 1000)
+    assert producers.expect(1) is refused, "its answer may still be under way"
+    producers.expire(NOW_MS, 1000)
+    assert not producers.admit(1, refused)
+    assert producers.admit(1, producers.expect(1))
