@@ -65,7 +65,8 @@ class BrokerContext:
 
     `image` returns the latest metadata that was applied; the node calls `image_changed` after each change.
     `flush` makes a partition's log durable, `peers` is the way to other
-    brokers. `active_controller` is whom this broker believes to lead the quorum.
+    brokers. `active_controller` is whom this broker believes to lead the quorum, which `may_have_replaced_us` when it
+    has not answered a heartbeat for a session.
     """
 
     node_id: NodeId
@@ -77,6 +78,7 @@ class BrokerContext:
     controller: ControllerPort
     active_controller: Callable[[], NodeId]
     broker_epoch: Callable[[], int]
+    may_have_replaced_us: Callable[[], bool]
     flush: Callable[[Partition], Awaitable[None]]
     peers: PeerPort
     request_faults: RequestFaults | None = None

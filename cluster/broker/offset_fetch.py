@@ -7,7 +7,9 @@ Version 5 adds leader epochs, 7 `require_stable` (KIP-447): an offset that an op
 UNSTABLE_OFFSET_COMMIT, and consumers ask again. 8 adds several groups at once, 10 topic ids; an id that is not known is
 UNKNOWN_TOPIC_ID. From 9 on a member of the new protocol says who it is (KIP-848): UNKNOWN_MEMBER_ID,
 STALE_MEMBER_EPOCH.
-Departure: a coordinator whose records are held back by a lack of in-sync replicas lets readers wait with writers.
+Departures: a coordinator whose records are held back by a lack of in-sync replicas lets readers wait with writers. One
+whose heartbeats the controller does not answer may have been replaced and says NOT_COORDINATOR; in Kafka it tells what
+it knew until it hears of its successor, and a copier that believes it copies twice, transactions or not.
 """
 
 from __future__ import annotations
@@ -80,6 +82,8 @@ async def _fetch(
         )
     except KafkaError as error:
         return error.code
+    if context.may_have_replaced_us():
+        return ErrorCode.NOT_COORDINATOR
     if context.tracer.enabled and not isinstance(found, ErrorCode):
         for key, commit in ((key, commit) for key, commit in found.items() if commit is not UNSTABLE):
             context.tracer.emit(OffsetFetched(group_id, *key, commit.offset, epoch))

@@ -32,5 +32,4 @@ def _read_segment(disk: Disk, path: str) -> list[StoredBatch]:
             content=content[position : position + header.size_bytes],
         )
         for position, header in iterate_headers(content)
-        if not header.is_control
     ]

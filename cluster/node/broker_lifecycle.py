@@ -83,6 +83,15 @@ class BrokerLifecycle:
         self._wake = asyncio.Event()
         self._may_stop = asyncio.Event()
         self._was_let_go = False
+        self._heard_since_ms: int | None = None
+
+    def may_be_replaced(self) -> bool:
+        """Whether the controller, not having heard of this broker for a session, may have let others take over.
+
+        Its heartbeats are answered too late to count from then, so they count from when they were sent.
+        """
+        now_ms = self._world.clock.monotonic_ms()
+        return self._heard_since_ms is None or now_ms - self._heard_since_ms >= self._session_timeout_ms
 
     async def run(self) -> None:
         """Keep this broker registered and heard until it may shut down, or until cancelled.
@@ -201,10 +210,11 @@ class BrokerLifecycle:
                     self._become(BrokerState.STARTING)
                 return
             if code is ErrorCode.NONE:
-                self._hear(reply)
+                self._hear(reply, began_ms)
             await self._pause(reply, began_ms)
 
-    def _hear(self, reply: rpc.BrokerHeartbeatReply) -> None:
+    def _hear(self, reply: rpc.BrokerHeartbeatReply, sent_ms: int) -> None:
+        self._heard_since_ms = None if reply.is_fenced else sent_ms
         if reply.should_shut_down:
             self._was_let_go = True
             self._may_stop.set()

@@ -50,6 +50,7 @@ class BrokerRole:
             controller=self.client,
             active_controller=lambda: self.follower.active_controller,
             broker_epoch=lambda: self.lifecycle.broker_epoch,
+            may_have_replaced_us=self.lifecycle.may_be_replaced,
             flush=self._replication.flush,
             request_faults=world.request_faults,
             peers=self._peers,

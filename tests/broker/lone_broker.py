@@ -228,6 +228,7 @@ class LoneBroker:
         self.controller_error: KafkaError | None = None
         self.flushed: list[TopicPartition] = []
         self.flush_gate: asyncio.Event | None = None
+        self.is_cut_off = False
         self.peers = LonePeers()
         self.context = BrokerContext(
             node_id=NodeId(1),
@@ -239,6 +240,7 @@ class LoneBroker:
             controller=self,
             active_controller=lambda: NodeId(101),
             broker_epoch=lambda: 7,
+            may_have_replaced_us=lambda: self.is_cut_off,
             flush=self._flush,
             peers=self.peers,
         )

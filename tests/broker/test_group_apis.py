@@ -201,6 +201,27 @@ def test_who_comes_while_the_log_is_read_is_asked_to_come_again_and_members_live
     on_broker(run, PROPERTIES)
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_coordinator_that_may_have_been_replaced_tells_no_offsets(version: int) -> None:
+    async def run(broker: LoneBroker) -> None:
+        client = GroupClient(broker, version)
+        await client.prepare()
+        assert await client.commit(42) == "NONE"
+        assert await client.fetch() == [("orders", 42, "")]
+        broker.is_cut_off = True
+        used = nearest(OFFSET_FETCH, version)
+        topic = {"name": "orders", "topic_id": broker.image.topics["orders"].topic_id, "partition_indexes": (0,)}
+        group = {"group_id": "g", "topics": (topic,)}
+        reply = await client.ask(OFFSET_FETCH, group if used < 8 else {"groups": (group,)})
+        answer = reply if used < 8 else reply.groups[0]
+        part = answer.topics[0].partitions[0]
+        assert (error_of(answer if used > 1 else part), part.committed_offset) == ("NOT_COORDINATOR", -1)
+        broker.is_cut_off = False
+        assert await client.fetch() == [("orders", 42, "")]
+
+    on_broker(run, PROPERTIES)
+
+
 def test_a_coordinator_whose_log_is_damaged_sends_clients_elsewhere() -> None:
     async def run(broker: LoneBroker) -> None:
         client = GroupClient(broker, 9)

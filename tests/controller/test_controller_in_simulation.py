@@ -210,6 +210,37 @@ def test_a_paused_broker_is_fenced_and_let_in_again_under_its_old_epoch() -> Non
     simulate(story)
 
 
+@pytest.mark.parametrize("how", ["cut off", "paused"])
+def test_a_broker_knows_that_others_may_have_taken_over_before_they_can(how: str) -> None:
+    async def story(cluster: ControlledCluster) -> None:
+        await cluster.until_ready()
+        lifecycle = cluster.brokers["b2"].lifecycle
+        process = cluster.simulation.machine("b2").process
+        assert process is not None
+        for _ in range(100):
+            await asyncio.sleep(0.01)
+            assert not lifecycle.may_be_replaced(), "it is heard, and answered"
+        if how == "paused":
+            process.pause()
+        else:
+            cluster.isolate("b2")
+        while not cluster.image().brokers[2].fenced:
+            was_sure = not lifecycle.may_be_replaced()
+            await asyncio.sleep(0.001)
+        assert not was_sure, "to the millisecond"
+        assert lifecycle.may_be_replaced()
+        await asyncio.sleep(1)
+        assert lifecycle.may_be_replaced(), "until it is let in again"
+        if how == "paused":
+            process.resume()
+        else:
+            cluster.heal("b2")
+        await cluster.until(lambda: not cluster.image().brokers[2].fenced)
+        await cluster.until(lambda: not lifecycle.may_be_replaced(), 1)
+
+    simulate(story)
+
+
 def test_a_follower_that_fell_behind_a_snapshot_gets_the_snapshot() -> None:
     async def story(cluster: ControlledCluster) -> None:
         await cluster.until_ready("b1", "b2", "b3")
