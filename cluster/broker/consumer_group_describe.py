@@ -6,6 +6,8 @@ which protocol each member speaks. When the feature `group.version` is at 0: UNS
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cluster.base.errors import ErrorCode, KafkaError
 from cluster.broker.consumer_group_heartbeat import topic_partitions
 from cluster.broker.context import BrokerContext
@@ -27,33 +29,39 @@ async def handle(context: BrokerContext, version: int, message: Message) -> Fiel
 
 async def _describe(context: BrokerContext, group_id: str) -> Fields:
     if feature_level(context.image(), context.configs, GROUP_FEATURE) == 0:
-        return _refused(group_id, ErrorCode.UNSUPPORTED_VERSION, None)
+        return refused(group_id, ErrorCode.UNSUPPORTED_VERSION, None)
     if not group_id:
-        return _refused(group_id, ErrorCode.INVALID_GROUP_ID, None)
+        return refused(group_id, ErrorCode.INVALID_GROUP_ID, None)
     try:
         group: DescribedConsumerGroup | DescribedGroup | None = await context.groups.ask(
             group_id, lambda shard, token, now: shard.describe_consumers(token, group_id)
         )
     except KafkaError as error:
-        return _refused(group_id, error.code, error.message or None)
+        return refused(group_id, error.code, error.message or None)
     if group is None:
-        return _refused(group_id, ErrorCode.GROUP_ID_NOT_FOUND, f"Group {group_id} not found.")
+        return refused(group_id, ErrorCode.GROUP_ID_NOT_FOUND, f"Group {group_id} not found.")
     if isinstance(group, DescribedGroup):
         message = f"Group {group_id} is not a consumer group."
-        return _refused(group_id, ErrorCode.GROUP_ID_NOT_FOUND, message)
+        return refused(group_id, ErrorCode.GROUP_ID_NOT_FOUND, message)
+    return described(group, [_member(member, context.image()) for member in group.members])
+
+
+def described(group: DescribedConsumerGroup, members: Sequence[Fields]) -> Fields:
+    """Return what is told of a consumer or share group, but for what its reader may do with it."""
     return {
         "error_code": ErrorCode.NONE,
         "error_message": None,
-        "group_id": group_id,
+        "group_id": group.group_id,
         "group_state": group.state,
         "group_epoch": group.epoch,
         "assignment_epoch": group.target_epoch,
         "assignor_name": group.assignor,
-        "members": [_member(member, context.image()) for member in group.members],
+        "members": members,
     }
 
 
-def _refused(group_id: str, error: ErrorCode, message: str | None) -> Fields:
+def refused(group_id: str, error: ErrorCode, message: str | None) -> Fields:
+    """Return what is told of a group that cannot be described."""
     return {
         "error_code": error,
         "error_message": message,

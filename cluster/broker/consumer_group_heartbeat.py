@@ -42,20 +42,20 @@ async def handle(context: BrokerContext, request: Request, message: Message) -> 
     """Take a sign of life, and answer with the next step."""
     group_id: str = message.group_id
     if feature_level(context.image(), context.configs, GROUP_FEATURE) == 0:
-        return _response(HeartbeatReply(ErrorCode.UNSUPPORTED_VERSION, None, message.member_id))
+        return heartbeat_fields(HeartbeatReply(ErrorCode.UNSUPPORTED_VERSION, None, message.member_id))
     if not group_id.strip():
-        return _response(HeartbeatReply(ErrorCode.INVALID_REQUEST, "GroupId can't be empty.", message.member_id))
+        return heartbeat_fields(HeartbeatReply(ErrorCode.INVALID_REQUEST, "GroupId can't be empty.", message.member_id))
     wanted = _heartbeat_of(context, request, message)
     try:
         reply: HeartbeatReply = await context.groups.ask(
             group_id, lambda shard, token, now: shard.consumer_heartbeat(token, group_id, wanted, now)
         )
     except KafkaError as error:
-        return _response(HeartbeatReply(error.code, error.message or None, message.member_id))
+        return heartbeat_fields(HeartbeatReply(error.code, error.message or None, message.member_id))
     if context.tracer.enabled and reply.assignment is not None:
         partitions = tuple(map(str, named(reply.assignment, context.image())))
         context.tracer.emit(ConsumerAssigned(group_id, reply.member_id, reply.member_epoch, partitions))
-    return _response(reply)
+    return heartbeat_fields(reply)
 
 
 def _heartbeat_of(context: BrokerContext, request: Request, message: Message) -> HeartbeatRequest:
@@ -90,7 +90,8 @@ def _owned(topics: Any) -> Partitions | None:
     )
 
 
-def _response(reply: HeartbeatReply) -> Fields:
+def heartbeat_fields(reply: HeartbeatReply) -> Fields:
+    """Return the answer to a heartbeat of a consumer or of a member of a share group."""
     return {
         "error_code": reply.error,
         "error_message": reply.error_message,

@@ -1,7 +1,7 @@
 """Passing a client's request on to the active controller, and waiting until this broker knows of the outcome.
 
-Here: what CreateTopics, DeleteTopics, CreatePartitions, IncrementalAlterConfigs and ElectLeaders share. Kafka passes
-them on in envelopes (KIP-590); here the controller has its own messages.
+Here: what the APIs share that change metadata or ask the quorum. Kafka passes such requests on in envelopes (KIP-590);
+here the controller has its own messages.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The group coordinator of a broker: the groups whose partition of `__consumer_offsets` it leads.
 
-Here: the coordinator put together, and what the handlers of its thirteen APIs share. Not here: how shards live
+Here: the coordinator put together, and what groups have to know of the configs. Not here: how shards live
 (`cluster.broker.coordinator`), what groups decide (`cluster.groups`).
 """
 

@@ -6,7 +6,7 @@ GROUP_ID_NOT_FOUND for a group that does not exist or is of another kind.
 from __future__ import annotations
 
 from cluster.base.errors import ErrorCode, KafkaError
-from cluster.broker.consumer_group_describe import assignment_fields
+from cluster.broker.consumer_group_describe import assignment_fields, described, refused
 from cluster.broker.context import BrokerContext
 from cluster.broker.describe_groups import GROUP_OPERATIONS
 from cluster.broker.metadata import NOT_ASKED_FOR
@@ -24,41 +24,20 @@ async def _describe(context: BrokerContext, group_id: str) -> Fields:
     try:
         found = await context.groups.ask(group_id, lambda shard, token, now: shard.describe_shares(token, group_id))
     except KafkaError as error:
-        return _refused(group_id, error.code, error.message or None)
+        return refused(group_id, error.code, error.message or None)
     if found is None:
-        return _refused(group_id, ErrorCode.GROUP_ID_NOT_FOUND, f"Group {group_id} not found.")
+        return refused(group_id, ErrorCode.GROUP_ID_NOT_FOUND, f"Group {group_id} not found.")
     group, _ = found
-    return {
-        "error_code": ErrorCode.NONE,
-        "error_message": None,
-        "group_id": group_id,
-        "group_state": group.state,
-        "group_epoch": group.epoch,
-        "assignment_epoch": group.target_epoch,
-        "assignor_name": group.assignor,
-        "members": [
-            {
-                "member_id": member.member_id,
-                "rack_id": member.rack_id,
-                "member_epoch": member.epoch,
-                "client_id": member.client_id,
-                "client_host": member.client_host,
-                "subscribed_topic_names": tuple(member.topics),
-                "assignment": assignment_fields(member.assigned, context.image()),
-            }
-            for member in group.members
-        ],
-    }
-
-
-def _refused(group_id: str, error: ErrorCode, message: str | None) -> Fields:
-    return {
-        "error_code": error,
-        "error_message": message,
-        "group_id": group_id,
-        "group_state": "",
-        "group_epoch": 0,
-        "assignment_epoch": 0,
-        "assignor_name": "",
-        "members": (),
-    }
+    members = [
+        {
+            "member_id": member.member_id,
+            "rack_id": member.rack_id,
+            "member_epoch": member.epoch,
+            "client_id": member.client_id,
+            "client_host": member.client_host,
+            "subscribed_topic_names": tuple(member.topics),
+            "assignment": assignment_fields(member.assigned, context.image()),
+        }
+        for member in group.members
+    ]
+    return described(group, members)

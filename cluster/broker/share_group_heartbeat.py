@@ -7,10 +7,8 @@ for a group of another kind.
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from cluster.base.errors import ErrorCode, KafkaError
-from cluster.broker.consumer_group_heartbeat import topic_partitions
+from cluster.broker.consumer_group_heartbeat import heartbeat_fields
 from cluster.broker.context import BrokerContext
 from cluster.broker.request import Request
 from cluster.groups import HeartbeatReply, ShareHeartbeat
@@ -21,7 +19,7 @@ async def handle(context: BrokerContext, request: Request, message: Message) -> 
     """Take a sign of life, and say what to read."""
     group_id: str = message.group_id
     if not group_id.strip():
-        return _response(HeartbeatReply(ErrorCode.INVALID_REQUEST, "GroupId can't be empty.", message.member_id))
+        return heartbeat_fields(HeartbeatReply(ErrorCode.INVALID_REQUEST, "GroupId can't be empty.", message.member_id))
     names = message.subscribed_topic_names
     wanted = ShareHeartbeat(
         message.member_id,
@@ -37,15 +35,4 @@ async def handle(context: BrokerContext, request: Request, message: Message) -> 
         )
     except KafkaError as error:
         reply = HeartbeatReply(error.code, error.message or None, message.member_id)
-    return _response(reply)
-
-
-def _response(reply: HeartbeatReply) -> Fields:
-    return {
-        "error_code": reply.error,
-        "error_message": reply.error_message,
-        "member_id": reply.member_id,
-        "member_epoch": reply.member_epoch,
-        "heartbeat_interval": timedelta(milliseconds=reply.heartbeat_interval_ms),
-        "assignment": None if reply.assignment is None else {"topic_partitions": topic_partitions(reply.assignment)},
-    }
+    return heartbeat_fields(reply)

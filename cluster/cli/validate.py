@@ -28,5 +28,6 @@ def validate(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help
             for problem in error.problems:
                 typer.echo(f"{file}: {problem}", err=True)
         else:
-            typer.echo(f"{file}: sound, with {len(plans) - 1} variants")
+            variants = "1 variant" if len(plans) == 2 else f"{len(plans) - 1} variants"
+            typer.echo(f"{file}: sound, with {variants}")
     raise typer.Exit(code)

@@ -46,7 +46,10 @@ class _Line:
         oldest, newest = version_range(api_key)
         version = min(newest, self._newest.get(api_key, -1))
         if version < oldest:
-            raise failure(f"The broker does not serve API {api_key}.", "Ask a newer broker.")
+            raise failure(
+                f"The broker does not serve API {api_key}.",
+                "Ask a newer broker, or one that `fencepost up` started without --as-version.",
+            )
         return version
 
     def ask(self, api_key: int, version: int, fields: Fields) -> Any:

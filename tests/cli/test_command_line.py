@@ -52,7 +52,7 @@ def test_new_writes_a_scenario_that_is_sound_and_never_over_another(tmp_path: Pa
     assert fencepost(tmp_path, "new", str(wanted)).returncode == 0
     assert "name: my-outage" in wanted.read_text()
     check = fencepost(tmp_path, "validate", str(wanted))
-    assert (check.returncode, check.stdout) == (0, f"{wanted}: sound, with 1 variants\n")
+    assert (check.returncode, check.stdout) == (0, f"{wanted}: sound, with 1 variant\n")
     again = fencepost(tmp_path, "new", str(wanted))
     assert again.returncode == 2
     assert "is there already" in again.stderr
