@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from errno import EIO
 
 from cluster.base.ids import TopicId
 from cluster.base.ports import DiskError
@@ -31,10 +32,13 @@ class LogFlusher:
     async def flush(self, partition: Partition) -> None:
         """Return when everything that is in the log now survives a loss of power.
 
-        Raises DiskError when the disk refuses; the partition is offline then.
+        Raises DiskError when the disk refuses, and when the partition is offline already, for whatever reason: nobody
+        will sync it then.
         """
         target = partition.log_end_offset
-        while partition.is_online and partition.log.recovery_point < min(target, partition.log_end_offset):
+        while partition.log.recovery_point < min(target, partition.log_end_offset):
+            if not partition.is_online:
+                raise DiskError(EIO, "the partition went offline before its log was synced", partition.log.directory)
             await asyncio.shield(self._sync_once(partition))
         partition.flushed(self._world.clock.wall_ms())
 
@@ -73,7 +77,8 @@ class LogFlusher:
     async def flush_all(self) -> None:
         """Sync every log: the broker is about to stop in good order."""
         for partition in self._replicas:
-            await self._flush_or_log(partition)
+            if partition.is_online:
+                await self._flush_or_log(partition)
 
     async def _flush_or_log(self, partition: Partition) -> None:
         try:

@@ -61,9 +61,16 @@ class Replica:
 
     @property
     def last_stable_offset(self) -> int:
-        """The offset below which everything is committed and the end of every transaction is."""
+        """The offset below which everything is committed and the end of every transaction is.
+
+        Of an open transaction the first records may be deleted: then it is where the log starts, as in Kafka
+        (`UnifiedLog.maybeIncrementFirstUnstableOffset`).
+        """
         producers = self.log.producers
-        return self.high_watermark if producers.all_settled else producers.stable_offset(self.high_watermark)
+        if producers.all_settled:
+            return self.high_watermark
+        stable = producers.stable_offset(self.high_watermark)
+        return max(stable, min(self.log.log_start_offset, self.high_watermark))
 
     @property
     def log_end_offset(self) -> int:

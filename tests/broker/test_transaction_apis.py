@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from lone_broker import Client, LoneBroker, batch, on_broker, registration, turns
 
+from cluster.base.errors import ErrorCode
+
 PRODUCE, FETCH, LIST_OFFSETS, OFFSET_FETCH, FIND_COORDINATOR, INIT_PRODUCER_ID = 0, 1, 2, 9, 10, 22
 ADD_PARTITIONS, ADD_OFFSETS, END_TXN, WRITE_TXN_MARKERS, TXN_OFFSET_COMMIT = range(24, 29)
 DESCRIBE_PRODUCERS, DESCRIBE_TRANSACTIONS, LIST_TRANSACTIONS = 61, 65, 66
@@ -258,3 +260,13 @@ def test_a_question_about_a_transaction_that_fails_closes_the_connection() -> No
         assert [type(problem["exception"]) for problem in broker.loop.problems] == [ZeroDivisionError]
 
     on_broker(run, PROPERTIES, may_fail=True)
+
+
+def test_committed_reading_goes_on_where_records_of_an_open_transaction_were_deleted() -> None:
+    async def test(producer: Transactor) -> None:
+        assert [await producer.add(), await producer.send(b"a", b"b")] == ["NONE"] * 2
+        partition = producer.broker.partition("orders")
+        assert partition.delete_records(-1) == (ErrorCode.NONE, 2)
+        assert await producer.latest(1) == 2, "an offset below the log's start would be out of range"
+
+    transacting(test)
