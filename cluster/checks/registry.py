@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from cluster.checks.aborted_never_read import AbortedNeverRead
 from cluster.checks.acks_all_committed import AcksAllMeansCommitted
 from cluster.checks.candidate_completeness import IsrHasAllCommitted, LeaderCandidateCompleteness
+from cluster.checks.commits_fenced_by_generation import CommitsFencedByGeneration
 from cluster.checks.committed_kept_somewhere import CommittedKeptSomewhere
 from cluster.checks.committed_offsets_kept import CommittedOffsetsKept
 from cluster.checks.consistent_read import ConsistentRead
@@ -82,6 +83,7 @@ _NAMED: tuple[type[Oracle], ...] = (
     OneOwnerPerGeneration,
     OneOwnerAtATime,
     CommittedOffsetsKept,
+    CommitsFencedByGeneration,
     TransactionsAtomic,
     AbortedNeverRead,
     ReadCommittedBelowLso,

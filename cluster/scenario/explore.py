@@ -33,7 +33,7 @@ ALWAYS_PROMISED = (
     "high-watermark-monotonic-per-epoch",
     "consumers-below-high-watermark",
 )
-GROUPS_PROMISED = ("one-owner-per-generation", "committed-offsets-kept")
+GROUPS_PROMISED = ("one-owner-per-generation", "committed-offsets-kept", "commits-fenced-by-generation")
 TRANSACTIONS_PROMISED = ("read-committed-below-lso",)
 TRANSACTIONS_SETTLED = ["transactions-atomic", "aborted-never-read", "no-stuck-lso"]
 

@@ -15,6 +15,7 @@ from cluster.base.trace import (
     ConsumerGone,
     ConsumerReported,
     ControllerActivated,
+    CoordinatorUnloaded,
     GroupAssigned,
     GroupStateChanged,
     HighWatermarkAdvanced,
@@ -100,11 +101,19 @@ def group_is(state: str) -> tuple[str, TraceEvent]:
     return "b1", GroupStateChanged("g", state, 1, (), "")
 
 
+def asked_to_commit(offset: int) -> tuple[str, TraceEvent]:
+    return "b1", OffsetCommitAsked("g", "orders", 0, offset)
+
+
 def committed(epoch: int, offset: int) -> list[tuple[str, TraceEvent]]:
     return [
-        ("b1", OffsetCommitAsked("g", "orders", 0, offset)),
+        asked_to_commit(offset),
         ("b1", OffsetCommitted("g", 1, "orders", 0, offset, epoch)),
     ]
+
+
+def generation(number: int) -> tuple[str, TraceEvent]:
+    return "b1", GroupStateChanged("g", "Stable", number, ("m1",), "m1")
 
 
 def told(member: str, epoch: int, *partitions: str) -> tuple[str, TraceEvent]:
@@ -167,6 +176,20 @@ ACCEPTED = {
         group_is("Dead"),
         fetched(2, -1),
     ],
+    "commits-fenced-by-generation": [
+        *committed(1, 5),  # in which generation the group is, its coordinator has not said yet
+        generation(1),
+        *committed(1, 6),
+        asked_to_commit(7),
+        generation(2),
+        ("b1", OffsetCommitted("g", 1, "orders", 0, 7, 1)),  # it was asked before
+        asked_to_commit(8),  # and refused
+        generation(1),
+        *committed(1, 8),
+        generation(9),
+        ("b1", CoordinatorUnloaded("__consumer_offsets", 0, 1)),
+        *committed(1, 9),
+    ],
 }
 
 BROKEN = {
@@ -194,6 +217,7 @@ BROKEN = {
         *committed(1, 7),
         fetched(2, 5),
     ],
+    "commits-fenced-by-generation": [generation(2), *committed(1, 5)],
 }
 
 

@@ -17,6 +17,7 @@ from cluster.base.ids import NodeId
 from cluster.controller import brokers, isr, partition_change
 from cluster.controller.elections import Elected, Election, Electorate
 from cluster.metadata import MetadataImage, PartitionState, merge_change
+from cluster.node.active_controller import ActiveController
 from cluster.rpc import metadata_pb2 as pb
 
 
@@ -68,3 +69,12 @@ def keep_the_elr_for_good(patch: pytest.MonkeyPatch) -> None:
         "eligible_leader_replicas",
         lambda replicas, had, isr, min_isr, lost=(): original(replicas, had, isr, len(replicas), lost),
     )
+
+
+def answer_before_the_quorum_has_it(patch: pytest.MonkeyPatch) -> None:
+    """The active controller answers when it has decided, not when a majority of controllers has it on disk."""
+
+    async def settled(controller: ActiveController, proposal: object) -> None:
+        return
+
+    patch.setattr(ActiveController, "_settled", settled)

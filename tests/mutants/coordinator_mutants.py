@@ -91,3 +91,8 @@ def serve_aborted_records(patch: pytest.MonkeyPatch) -> None:
 def read_to_the_high_watermark(patch: pytest.MonkeyPatch) -> None:
     """The last stable offset is the high watermark, whatever transactions are open."""
     patch.setattr(Replica, "last_stable_offset", property(lambda replica: replica.high_watermark))
+
+
+def take_commits_of_a_lost_member(patch: pytest.MonkeyPatch) -> None:
+    """Who was thrown out of a group may still commit for it."""
+    patch.setattr(group_shard, "commit_refusal", lambda group, identity, **how: ErrorCode.NONE)

@@ -9,6 +9,7 @@ Here: the table. Not here: what each of them does (`raft_mutants`, `replication_
 from __future__ import annotations
 
 from controller_mutants import (
+    answer_before_the_quorum_has_it,
     elect_from_outside_the_isr,
     forget_the_epochs_of_a_proposal,
     keep_a_fenced_broker_in_the_isr,
@@ -23,6 +24,7 @@ from coordinator_mutants import (
     lose_a_marker,
     read_to_the_high_watermark,
     serve_aborted_records,
+    take_commits_of_a_lost_member,
     write_markers_before_the_decision_is_durable,
 )
 from mutant_hunt import Mutant
@@ -69,6 +71,7 @@ MUTANTS = (
     Mutant(keep_the_leader_epoch, "leader-crash", "one-leader-per-epoch"),
     Mutant(trust_a_lost_log, "last-replica", "no-committed-record-lost-globally"),
     Mutant(keep_the_elr_for_good, "leader-crash", "valid-isr-and-elr"),
+    Mutant(answer_before_the_quorum_has_it, "minority-of-two-kinds", "leader-completeness"),
     # leaders
     Mutant(acknowledge_before_the_isr_has_it, "leader-crash", "acks-all-means-committed"),
     Mutant(commit_what_the_leader_has, "leader-crash", "leader-candidate-completeness"),
@@ -87,6 +90,7 @@ MUTANTS = (
     Mutant(forget_producers_when_following, "leader-crash", "no-duplicates"),
     # groups and transactions
     Mutant(commit_offsets_unreplicated, "group-coordinator-crash", "committed-offsets-kept"),
+    Mutant(take_commits_of_a_lost_member, "lost-worker", "commits-fenced-by-generation"),
     Mutant(give_a_partition_to_two_members, "group-coordinator-crash", "one-owner-per-generation"),
     Mutant(write_markers_before_the_decision_is_durable, "transaction-coordinator-crash", "copied-exactly-once"),
     Mutant(lose_a_marker, "transaction-coordinator-crash", "no-stuck-lso"),
