@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -270,3 +271,25 @@ def test_committed_reading_goes_on_where_records_of_an_open_transaction_were_del
         assert await producer.latest(1) == 2, "an offset below the log's start would be out of range"
 
     transacting(test)
+
+
+def test_offsets_that_only_a_transaction_has_committed_expire_too() -> None:
+    async def run(broker: LoneBroker) -> None:
+        producer = Transactor(broker)
+        await producer.prepare()
+        topic = {"name": "orders", "partitions": ({"partition_index": 0, "committed_offset": 7},)}
+        fields = {**producer.identity, "group_id": "g", "generation_id": -1, "member_id": "", "topics": (topic,)}
+        await producer.client.ask(ADD_OFFSETS, 3, {**producer.identity, "group_id": "g"})
+        await producer.client.ask(TXN_OFFSET_COMMIT, 3, fields)
+        assert await producer.end(True) == "NONE"
+        await producer.settled()
+
+        def committed() -> Any:
+            return broker.context.groups.look_up("g", lambda shard: shard.fetch(0, "g", None)).answers[0].reply
+
+        assert committed()
+        await asyncio.sleep(8 * 60)
+        assert not committed()
+
+    expiry = {"offsets.retention.minutes": "5", "offsets.retention.check.interval.ms": "60000"}
+    on_broker(run, {**PROPERTIES, **expiry})

@@ -234,6 +234,7 @@ class HostedShard(Generic[S]):
             self._written_offset = outcome.required_offset
             if self._transactional is not None:
                 self._transactional.replay_marker(marker.producer_id, marker.is_commit)
+            self._arm()  # what counts from now on may have a time at which it ends
         return outcome
 
     def _now(self) -> Moment:
