@@ -38,7 +38,7 @@ Failure = (kafka_errors.KafkaError, TimeoutError)
 
 
 class Copier:
-    """Copies `source` to `target_topic`, partition by partition, in transactions, as the group of its own name."""
+    """Copies one topic to another, partition by partition, in transactions, as the group of its own name."""
 
     def __init__(
         self, target: Target, name: str, topics: tuple[str, str], partitions: int, arguments: dict[str, Any]

@@ -206,3 +206,6 @@ def test_random_bytes_and_broken_connections_do_no_harm(leader: tuple[str, Topic
                 connection.send(struct.pack(">i", 200) + rng.randbytes(200))
             else:
                 connection.send(frame(rng.choice([0, 1, 2, 3, 10, 19, 22]), 7, 1, rng.randbytes(100)))
+    with RawConnection(address) as connection:
+        connection.send(whole)
+        assert produce_outcome(partition, connection.reply()[1])[0] == 0, "whoever comes after them is served"

@@ -79,6 +79,7 @@ def test_a_sync_outlives_the_closing_of_its_file(tmp_path: Path) -> None:
         await syncing
 
     asyncio.run(sync_and_delete())
+    assert not disk.exists("log")
 
 
 def test_an_error_says_why_and_where(tmp_path: Path) -> None:
