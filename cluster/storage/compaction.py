@@ -6,6 +6,7 @@ Not here: when it is worth it (`cleaning_plan`), crashes between the renames (`s
 
 What compaction must not break:
 
+- **Bytes.** What is read with a wrong checksum is not written anew with a right one: the log is left as it is.
 - **Offsets.** Every record keeps its own. The last batch of a segment stays, if only its header, so that whoever
   reads on always gets to the log's end (KAFKA-17076).
 - **Idempotence.** The last batch of a producer stays, if only its header: its sequence numbers are in it.
@@ -20,7 +21,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from cluster.records import BatchHeader, Record, read_batch_records, read_header, rebuild_batch
+from cluster.base.errors import ErrorCode, KafkaError
+from cluster.records import (
+    BatchHeader,
+    Record,
+    check_copied_batches,
+    read_batch_records,
+    read_header,
+    rebuild_batch,
+)
 from cluster.storage.cleaning_plan import Dirt, group_segments
 from cluster.storage.log import Log
 from cluster.storage.segment import Segment
@@ -115,7 +124,7 @@ def _learn_keys(log: Log, dirt: Dirt, keys: _KeyOffsets, aborted: _AbortedRecord
             continue
         for position, header in segment.headers(segment.locate(start_offset)):
             if not header.is_control and not aborted.include(header):
-                batch = segment.read_batch(position, header)
+                batch = _read_sound(segment, position, header)
                 for record in read_batch_records(batch, 0, header):
                     if record.key is not None:
                         keys.put(record.key, record.offset)
@@ -126,6 +135,17 @@ def _learn_keys(log: Log, dirt: Dirt, keys: _KeyOffsets, aborted: _AbortedRecord
             if work >= STEP_BYTES:
                 work = 0
                 yield
+
+
+def _read_sound(segment: Segment, position: int, header: BatchHeader) -> bytes:
+    """Return a batch whose bytes are those that were once acknowledged: it will get a checksum of its own.
+
+    Raises KafkaError(CORRUPT_MESSAGE).
+    """
+    batch = segment.read_batch(position, header)
+    if check_copied_batches(memoryview(batch)) != [(0, header)]:
+        raise KafkaError(ErrorCode.CORRUPT_MESSAGE, f"the batch at offset {header.base_offset} reads in two ways")
+    return batch
 
 
 class _Retention:
@@ -152,7 +172,7 @@ class _Retention:
         work = 0
         for segment in sources:
             for position, header in segment.headers(0):
-                batch = segment.read_batch(position, header)
+                batch = _read_sound(segment, position, header)
                 kept = self._keep(batch, header, is_last=header.next_offset >= end_offset)
                 work += header.size_bytes
                 if kept is None:

@@ -10,6 +10,7 @@ from log_histories import NOW_MS, headers_of, open_log, producers_of, remembered
 from memory_disk import MemoryDisk
 
 from cluster.base.configs import Configs
+from cluster.base.errors import ErrorCode, KafkaError
 from cluster.records import build_batch, read_records
 from cluster.storage import EpochStart, Log, compact, dirt_of
 from cluster.storage.compaction import STEP_BYTES
@@ -283,3 +284,15 @@ def test_the_work_between_two_pauses_is_bounded_however_little_is_left_of_a_segm
         if path is not None:
             disk.sync_now(path)
     assert log.segments[0].size_bytes < 2000 and most < 10 * STEP_BYTES
+
+
+@pytest.mark.parametrize("byte_from_end", [1, 60])
+def test_damaged_records_are_not_written_anew_under_a_sound_checksum(byte_from_end: int) -> None:
+    log, disk, _ = log_of([[Written(f"{number % 7}", f"{number}-{FILLER}")] for number in range(60)])
+    segment = log.cleaning.closed_segments[0]
+    disk.damage(segment.path, segment.size_bytes - byte_from_end)  # in the last batch of the segment
+    before = bytes(disk.files[segment.path])
+    with pytest.raises(KafkaError) as refused:
+        compact_fully(log, disk)
+    assert refused.value.code is ErrorCode.CORRUPT_MESSAGE
+    assert bytes(disk.files[segment.path]) == before
