@@ -84,6 +84,9 @@ class TransactionalProducer:
         except _FENCED as error:
             self._resolve("aborted", written, type(error).__name__)
             raise
+        except asyncio.CancelledError as error:  # the run is over, and what becomes of it nobody tells this client
+            self._resolve("unknown", written, type(error).__name__)
+            raise
         except kafka_errors.KafkaError as error:
             self._resolve("aborted" if await self._aborted() else "unknown", written, type(error).__name__)
         else:

@@ -35,9 +35,15 @@ def test_round_trips_of_a_fifth_of_a_second_do_not_leave_a_copier_behind() -> No
     assert run.result.verdict == "as-expected", run.result.checks
 
 
-def test_a_copier_that_is_cut_off_says_that_it_does_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "client", ["transact: orders, to: copies", "produce: copies, transactional-id: t1, transaction: 30s"]
+)
+def test_who_is_cut_off_in_a_transaction_does_not_know_what_became_of_it(
+    client: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(runner, "FINISH_S", 0.01)
-    run = run_in_simulation(make_plan(read_document(scenario("5s", "40ms"))), 1, "")
+    text = scenario("5s", "40ms").replace("transact: orders, to: copies", client)
+    run = run_in_simulation(make_plan(read_document(text)), 1, "")
     resolved = [traced.event for traced in run.trace if isinstance(traced.event, TransactionResolved)]
     assert resolved[-1].outcome == "unknown"
     mine = [traced.event for traced in run.trace if traced.node == "t1"]
