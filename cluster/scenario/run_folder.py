@@ -16,8 +16,10 @@ from pathlib import Path
 import yaml
 
 from cluster.base.trace import Traced
+from cluster.checks import setting_to_json
 from cluster.checks.history import history_of, to_lines
 from cluster.report import RunPage, RunResult, boil_down, junit_xml, render_page
+from cluster.scenario.contracts import setting_of
 from cluster.scenario.document import Document
 from cluster.scenario.plan import Plan
 from cluster.scenario.runner import Run
@@ -50,6 +52,7 @@ class RunFolder:
         (place / "result.json").write_text(json.dumps(result.to_json(), indent=2) + "\n", encoding="utf-8")
         _write_events(place / "events.jsonl", done.trace)
         with (place / "operations.jsonl").open("w", encoding="utf-8") as operations:
+            operations.write(json.dumps(setting_to_json(setting_of(plan))) + "\n")
             operations.writelines(f"{line}\n" for line in to_lines(history_of(done.trace)))
         self._results.append(result)
         self._pages.append(boil_down(result, resolved, done.trace))

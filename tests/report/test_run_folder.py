@@ -41,10 +41,12 @@ def test_the_kept_events_are_the_trace(folder: Path) -> None:
 
 def test_the_kept_operations_are_a_history_that_can_be_judged(folder: Path) -> None:
     with (folder / "acks-1" / "operations.jsonl").open() as lines:
-        report = check_history(HistoryReader().read(lines))
+        reader = HistoryReader()
+        report = check_history(reader.read(lines))
     _, run = reported_runs()[1]
     assert run.result.lost > 0
     assert report.findings.counts["unseen"] == run.result.lost
+    assert reader.setting is not None and reader.setting["clients"]["p1"]["acks"] == "1", "it says what it was promised"
 
 
 def test_the_junit_file_counts_what_differs_and_what_is_unknown(folder: Path) -> None:
