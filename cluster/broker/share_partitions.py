@@ -54,7 +54,6 @@ class LedShare:
         self._context = context
         self._share: SharePartition | None = None
         self._state_epoch = 0
-        self._loading: asyncio.Task[None] | None = None
         self._saving = asyncio.Lock()
         self._timer: Deadline | None = None
         self._waiting: dict[Callable[[], None], None] = {}
@@ -233,6 +232,7 @@ class SharePartitions:
         try:
             await led.load()
         except KafkaError as error:
-            self._led.pop(key, None)
+            if self._led.get(key) is led:  # another one may have taken its place while this one asked
+                del self._led[key]
             return error.code
         return led if led.is_current else ErrorCode.NOT_LEADER_OR_FOLLOWER
