@@ -47,6 +47,7 @@ from replication_mutants import (
     expand_the_isr_too_early,
     forget_producers_when_following,
     forget_the_flush,
+    forget_the_flush_of_a_follower,
     ignore_sequence_numbers,
     read_above_the_high_watermark,
     shrink_the_isr_unconfirmed,
@@ -84,6 +85,7 @@ MUTANTS = (
     # followers
     Mutant(truncate_to_the_high_watermark, "two-leader-crashes", "leader-completeness"),
     Mutant(truncate_nothing_on_divergence, "tail-of-a-deposed-leader", "log-matching"),
+    Mutant(forget_the_flush_of_a_follower, "power-loss", "no-committed-record-lost-globally"),
     Mutant(append_a_response_twice, "leader-crash", "replicas-identical-below-high-watermark"),
     # producers
     Mutant(ignore_sequence_numbers, "leader-crash", "no-duplicates"),

@@ -56,12 +56,12 @@ class Catch:
 
 
 def hunt(mutant: Mutant) -> Catch | None:
-    """Run seeds until any checker notices the mutant; None when it survives all of them."""
+    """Run seeds until the mutant's checker notices it, maybe among others; None when it survives all of them."""
     for seed in range(1, SEEDS_MAX + 1):
         with pytest.MonkeyPatch.context() as patch:
             mutant.plant(patch)
             checkers = alarms(mutant.schedule, seed)
-        if checkers:
+        if mutant.caught_by in checkers:
             return Catch(seed, checkers)
     return None
 

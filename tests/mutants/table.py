@@ -53,8 +53,7 @@ def main() -> None:
         if catch is None:
             print(f"{mutant.name}: SURVIVED", flush=True)
             continue
-        missed = "" if mutant.caught_by in catch.checkers else f"  NOT BY {mutant.caught_by}"
-        print(f"{mutant.name}: seed {catch.seed}, {', '.join(catch.checkers)}{missed}", flush=True)
+        print(f"{mutant.name}: seed {catch.seed}, {', '.join(catch.checkers)}", flush=True)
         catches.append((mutant, catch))
     if len(catches) == len(MUTANTS):
         PAGE.write_text(page(catches))

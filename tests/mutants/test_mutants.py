@@ -23,7 +23,6 @@ def test_a_mutant_is_caught_and_its_schedule_passes_without_it(
     assert catch is not None, "nothing notices it: a hole in the checkers"
     record_property("seeds", catch.seed)
     record_property("caught_by", ", ".join(catch.checkers))
-    assert mutant.caught_by in catch.checkers
     without = [alarms_without_mutant(mutant.schedule, seed) for seed in range(1, catch.seed + 1)]
     assert without == [()] * catch.seed
 
