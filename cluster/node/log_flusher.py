@@ -40,7 +40,7 @@ class LogFlusher:
             if not partition.is_online:
                 raise DiskError(EIO, "the partition went offline before its log was synced", partition.log.directory)
             await asyncio.shield(self._sync_once(partition))
-        partition.flushed(self._world.clock.wall_ms())
+        partition.flushed(self._world.clock.monotonic_ms(), self._world.clock.wall_ms())
 
     def _sync_once(self, partition: Partition) -> asyncio.Task[None]:
         """Return the sync under way, which may be too old for whoever asks, or begin one."""

@@ -297,9 +297,17 @@ class Partition(ReadableReplica):
             self._min_insync_replicas,
             self._host.may_be_in_sync,
         )
+        if self._flush_needed:  # nobody may act upon what a loss of power would take from its leader
+            high_watermark = min(high_watermark, self.log.recovery_point)
         if high_watermark > self.high_watermark:
             self._set_high_watermark(high_watermark)
             leadership.waiters.committed(high_watermark)
+
+    def flushed(self, now_ms: int, wall_ms: int) -> None:
+        """A sync ended: what waited for it may be committed."""
+        super().flushed(now_ms, wall_ms)
+        if self._leadership is not None:
+            self._advance_high_watermark(self._leadership, now_ms)
 
     # --- who is in sync ---------------------------------------------------------------------------
 

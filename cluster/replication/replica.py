@@ -96,7 +96,7 @@ class Replica:
         """Whether `flush.messages` or `flush.ms` asks for a sync before what was appended is acknowledged."""
         return self._flush_needed
 
-    def flushed(self, wall_ms: int) -> None:
+    def flushed(self, now_ms: int, wall_ms: int) -> None:
         """A sync ended; more may have been appended meanwhile."""
         self._flush_needed = self.is_online and self.log.flush_due(wall_ms)
 

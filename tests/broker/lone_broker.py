@@ -251,7 +251,9 @@ class LoneBroker:
         if self.flush_gate is not None:
             await self.flush_gate.wait()
         self.flushed.append(partition.topic_partition)
-        partition.flushed(self.world.clock.wall_ms())
+        now_ms, wall_ms = self.world.clock.monotonic_ms(), self.world.clock.wall_ms()
+        partition.log.finish_flush(partition.log.begin_flush(), wall_ms)
+        partition.flushed(now_ms, wall_ms)
 
     def set_image(self, image: MetadataImage) -> None:
         """Apply metadata as a node does."""

@@ -191,7 +191,7 @@ def test_a_group_survives_one_coordinator_after_the_other(seed: int) -> None:
 def test_a_coordinator_that_does_not_wait_for_its_replicas_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """The planted bug: answers leave before what they say is committed. A coordinator that is cut off then lies."""
 
-    def answer_at_once(self: HostedShard[Any], answers: Sequence[Any], needs_flush: bool) -> None:
+    def answer_at_once(self: HostedShard[Any], answers: Sequence[Any]) -> None:
         self._answer(answers)
 
     monkeypatch.setattr(HostedShard, "_answer_when_committed", answer_at_once)

@@ -28,11 +28,11 @@ from cluster.transactions.transaction import Transaction
 def _answer_at_once(patch: pytest.MonkeyPatch, topic: str) -> None:
     original = HostedShard._answer_when_committed
 
-    def answer(hosted: HostedShard[Any], answers: Sequence[Any], needs_flush: bool) -> None:
+    def answer(hosted: HostedShard[Any], answers: Sequence[Any]) -> None:
         if hosted.partition.topic_partition.topic == topic:
             hosted._answer(answers)
         else:
-            original(hosted, answers, needs_flush)
+            original(hosted, answers)
 
     patch.setattr(HostedShard, "_answer_when_committed", answer)
 

@@ -78,8 +78,8 @@ def expand_the_isr_too_early(patch: pytest.MonkeyPatch) -> None:
 
 
 def forget_the_flush(patch: pytest.MonkeyPatch) -> None:
-    """`flush.messages` is not awaited before the acknowledgement."""
-    patch.setattr(Replica, "flush_needed", lambda replica: False)
+    """`flush.messages` does not hold back the high watermark, and so no acknowledgement."""
+    patch.setattr(Log, "flush_due", lambda log, now_ms: False)
 
 
 def forget_the_flush_of_a_follower(patch: pytest.MonkeyPatch) -> None:

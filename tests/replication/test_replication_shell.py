@@ -12,6 +12,7 @@ from cluster.base.errors import ErrorCode
 from cluster.base.ids import TopicPartition
 from cluster.base.trace import FollowerProgressed
 from cluster.metadata import MetadataImage, delta_between
+from cluster.records import build_batch
 from cluster.replication import PartitionRole
 from cluster.runtime.sim import SimProcessFailed
 
@@ -155,6 +156,24 @@ def test_what_a_flushed_topic_acknowledged_survives_the_loss_of_all_power() -> N
 
     for seed in range(5):
         simulate(test, seed, log_flush_interval_messages="1")
+
+
+def test_what_its_leader_has_not_synced_is_not_committed() -> None:
+    """Or a consumer would be shown what a loss of power takes from the only replica in sync."""
+
+    async def test(lab: ShellCluster) -> None:
+        leader = lab.brokers[1]
+        partition, clock = leader.partition(), leader.world.clock
+        batch = build_batch([(None, b"v", ())], timestamp_ms=0)
+        outcome = partition.append(memoryview(batch), -1, clock.monotonic_ms(), clock.wall_ms())
+        await asyncio.sleep(0.01)
+        assert outcome.error is ErrorCode.NONE
+        assert [broker.partition().log_end_offset for broker in lab.brokers.values()] == [1, 1, 1]
+        assert partition.high_watermark == 0
+        await leader.shell.flush(partition)
+        assert partition.high_watermark == 1
+
+    simulate(test, log_flush_interval_messages="1")
 
 
 def test_without_a_flush_the_loss_of_all_power_takes_what_was_acknowledged() -> None:

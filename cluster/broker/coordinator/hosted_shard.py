@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from enum import Enum
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
@@ -232,6 +233,7 @@ class HostedShard(Generic[S]):
         outcome = self.partition.append_marker(marker, is_strict, now.monotonic_ms, now.wall_ms)
         if outcome.error is ErrorCode.NONE:
             self._written_offset = outcome.required_offset
+            self._flush_soon()
             if self._transactional is not None:
                 self._transactional.replay_marker(marker.producer_id, marker.is_commit)
             self._arm()  # what counts from now on may have a time at which it ends
@@ -243,16 +245,14 @@ class HostedShard(Generic[S]):
 
     def _carry_out(self, decision: Decided) -> ErrorCode:
         """Append, take in, and see to the answers. With an error nothing has happened."""
-        needs_flush = False
         if decision.records:
             error = self._append(decision.records, getattr(decision, "producer", None))
             if error is not ErrorCode.NONE:
                 return error
-            needs_flush = self.partition.flush_needed()
         self._shard.accept(decision)
         if decision.answers:
             if decision.waits_for_commit:
-                self._answer_when_committed(decision.answers, needs_flush)
+                self._answer_when_committed(decision.answers)
             else:
                 self._answer(decision.answers)
         self._arm()
@@ -271,23 +271,21 @@ class HostedShard(Generic[S]):
         outcome = self.partition.append(memoryview(batch), ACKS_ALL, now.monotonic_ms, now.wall_ms, by_coordinator=True)
         if outcome.error is ErrorCode.NONE:
             self._written_offset = outcome.required_offset
+            self._flush_soon()
         else:
             log.warning("%s cannot be written: %s", self.partition.topic_partition, outcome.error_message)
         return outcome.error
 
     # --- answers ----------------------------------------------------------------------------------
 
-    def _answer_when_committed(self, answers: Sequence[ToAnswer], needs_flush: bool) -> None:
+    def _answer_when_committed(self, answers: Sequence[ToAnswer]) -> None:
         """An answer rests upon all that was written before it, not only upon its own records."""
         deadline: Deadline | None = None
 
         def called(error: ErrorCode) -> None:
             if deadline is not None:
                 deadline.cancel()
-            if error is ErrorCode.NONE and needs_flush:
-                self._host.spawn(self._answer_when_flushed(answers))
-            else:
-                self._answer(answers, error)
+            self._answer(answers, error)
 
         def timed_out() -> None:
             waiter.cancel()
@@ -300,13 +298,14 @@ class HostedShard(Generic[S]):
         if waiter.is_waiting:
             deadline = self._host.deadlines.set(self._host.configs.integer("offsets.commit.timeout.ms"), timed_out)
 
-    async def _answer_when_flushed(self, answers: Sequence[ToAnswer]) -> None:
-        try:
+    def _flush_soon(self) -> None:
+        """Have what was written synced, when its topic asks for that: before, it is not committed."""
+        if self.partition.flush_needed():
+            self._host.spawn(self._flush())
+
+    async def _flush(self) -> None:
+        with suppress(DiskError):  # the partition is offline then, and whoever waits is told so
             await self._host.flush(self.partition)
-        except DiskError:
-            self._answer(answers, ErrorCode.KAFKA_STORAGE_ERROR)
-        else:
-            self._answer(answers)
 
     def _answer(self, answers: Sequence[ToAnswer], error: ErrorCode = ErrorCode.NONE) -> None:
         for answer in answers:
