@@ -1,6 +1,6 @@
 """The registry: which Kafka APIs are served, in which versions, and by whom.
 
-This is data. ApiVersions answers from it, the router looks handlers up in it, the table in docs/kafka-apis.md is made
+This is data. ApiVersions answers from it, the router looks handlers up in it, the table in README.md is made
 from it (`api_table`). The versions are all that kio has of each API; a test holds them to it.
 """
 
@@ -171,7 +171,7 @@ def served_apis(release: str) -> Mapping[int, Api]:
 
 
 def api_table() -> str:
-    """Return the table of docs/kafka-apis.md, in Markdown."""
+    """Return the table of README.md, in Markdown."""
     rows = ["| key | API | versions |", "| ---: | --- | --- |"]
     rows += [f"| {api.key} | {api.name} | {api.oldest} to {api.newest} |" for api in APIS]
     return "\n".join(rows)
