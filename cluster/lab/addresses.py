@@ -12,19 +12,21 @@ import random
 import socket
 from collections.abc import Mapping
 
-from cluster.lab.errors import LabError
+from cluster.lab.errors import USAGE, LabError
 from cluster.lab.target import ClusterSpec, NodeAddress
 
 _FREE_PORT_FIRST = 20_000
 _FREE_PORT_LAST = 32_000
+_PORT_MAX = 65_535
 _ATTEMPTS_MAX = 1000
 
 
 def assign_addresses(spec: ClusterSpec, host: str, first_kafka_port: int) -> Mapping[str, NodeAddress]:
     """Give every node its ports: brokers' Kafka ports count up from the first, or are free ones when it is 0.
 
-    Raises LabError when a port that was asked for is taken.
+    Raises LabError when a port that was asked for is taken, and (usage) when it is none.
     """
+    _check_range(first_kafka_port, len(spec.brokers))
     rng = random.Random(os.urandom(8))
     given: list[int] = []
     addresses = {}
@@ -56,18 +58,24 @@ def _free_port(host: str, rng: random.Random, given: list[int]) -> int:
     raise LabError(cause, "Stop some of the processes that listen there.")
 
 
+def _check_range(first: int, count: int) -> None:
+    if first == 0 or 1 <= first <= _PORT_MAX + 1 - count:
+        return
+    cause = f"Ports end at {_PORT_MAX}: {count} of them cannot begin at {first}."
+    raise LabError(cause, f"Choose --port between 1 and {_PORT_MAX + 1 - count}, or 0 for any.", USAGE)
+
+
 def _check_port(host: str, port: int, name: str) -> None:
     error = _bind_error(host, port)
     if error is None:
         return
     if error.errno == errno.EADDRINUSE:
-        cause = f"{name} cannot listen on {host}:{port}: the address is taken."
+        reason = "the address is taken"
+        remedy = "Stop the process that has it (`fencepost down`, if it is a cluster of yours), or choose --port"
     else:
-        cause = f"{name} cannot listen on {host}:{port}: {error.strerror or error}."
-    remedy = (
-        "Stop the process that has it (`fencepost down`, if it is a cluster of yours), or choose --port, 0 for any."
-    )
-    raise LabError(cause, remedy)
+        reason = error.strerror or str(error)
+        remedy = "Choose another --port"
+    raise LabError(f"{name} cannot listen on {host}:{port}: {reason}.", f"{remedy}, 0 for any.")
 
 
 def _bind_error(host: str, port: int) -> OSError | None:
@@ -76,8 +84,6 @@ def _bind_error(host: str, port: int) -> OSError | None:
         try:
             probe.bind((host, port))
             probe.listen(1)  # Linux lets two sockets bind with SO_REUSEADDR, but only one listen
-        except OverflowError:
-            return OSError(errno.EINVAL, "ports end at 65535")
         except OSError as error:
             return error
     return None

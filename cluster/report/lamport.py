@@ -48,15 +48,15 @@ LATER_ROWS_MAX = 14
 HALF_US = 500_000
 """Half of the second that is shown."""
 
-_TRAFFIC = (
-    RecordSent,
-    RecordAcknowledged,
-    RecordFailed,
-    RecordUnknown,
-    RecordConsumed,
-    BatchAppended,
-    FollowerProgressed,
-    HighWatermarkAdvanced,
+_Traffic = (
+    RecordSent
+    | RecordAcknowledged
+    | RecordFailed
+    | RecordUnknown
+    | RecordConsumed
+    | BatchAppended
+    | FollowerProgressed
+    | HighWatermarkAdvanced
 )
 _KNOWLEDGE = (FollowerProgressed, HighWatermarkAdvanced)
 """What nodes learn of each other; after the second it is about later records."""
@@ -140,7 +140,7 @@ class _Chooser:
     def take(self, traced: Traced, *, is_later: bool) -> bool:
         """Take an event or pass it over; False when the diagram is full."""
         event = traced.event
-        if isinstance(event, _TRAFFIC):
+        if isinstance(event, _Traffic):
             wanted = self._concerns(traced, event) and not (is_later and isinstance(event, _KNOWLEDGE))
             if not wanted and isinstance(event, RecordSent) and not is_later:
                 self._elided += 1
@@ -154,9 +154,9 @@ class _Chooser:
             self._later += is_later
         return len(self.events) < ROWS_MAX and self._later < LATER_ROWS_MAX
 
-    def _concerns(self, traced: Traced, event: TraceEvent) -> bool:
+    def _concerns(self, traced: Traced, event: _Traffic) -> bool:
         subject = self._subject
-        partition = TopicPartition(event.topic, event.partition)  # type: ignore[attr-defined]
+        partition = TopicPartition(event.topic, event.partition)
         if subject.partition is None or partition != subject.partition or subject.offset < 0:
             return False
         if isinstance(event, RecordSent | RecordAcknowledged | RecordFailed | RecordUnknown):
@@ -167,7 +167,6 @@ class _Chooser:
             return event.base_offset <= subject.offset <= event.last_offset
         if isinstance(event, FollowerProgressed):
             return event.log_end_offset > subject.offset and self._first(f"{traced.node}/{event.follower}", "leo")
-        assert isinstance(event, HighWatermarkAdvanced)
         return event.high_watermark > subject.offset and self._first(traced.node, "hw")
 
     def _is_fate(self, event: TraceEvent) -> bool:

@@ -35,9 +35,10 @@ def test_a_taken_port(tmp_path: Path, detach: tuple[str, ...]) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@ATTACHED_OR_NOT
 @pytest.mark.parametrize("port", ["-5", "65536"])
-def test_a_port_that_cannot_be(tmp_path: Path, port: str) -> None:
-    assert "ports end at 65535" in refused(Shell(tmp_path), "--port", port)
+def test_a_port_that_cannot_be(tmp_path: Path, port: str, detach: tuple[str, ...]) -> None:
+    assert "Ports end at 65535" in refused(Shell(tmp_path), "--port", port, *detach, exit_code=2)
     assert list(tmp_path.iterdir()) == []
 
 
