@@ -14,7 +14,7 @@ from cluster.groups.consumer.requests import (
 )
 from cluster.groups.consumer.states import ConsumerGroupState, MemberState
 from cluster.groups.consumer.turn import Topics
-from cluster.groups.decision import Answer, Decision, Settings
+from cluster.groups.decision import Decision, Settings
 from cluster.groups.group import Group, Member
 from cluster.groups.record_codec import GroupKey, OffsetKey, read_group, read_key, read_offset
 from cluster.groups.requests import (
@@ -43,7 +43,6 @@ __all__ = [
     "NO_COMMIT",
     "TRANSITIONS",
     "UNSTABLE",
-    "Answer",
     "CommitOffset",
     "ConsumerGroup",
     "ConsumerGroupState",

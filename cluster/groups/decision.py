@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from cluster.base.answers import Answer, LogRecord
 from cluster.base.moments import Moment
 from cluster.base.trace import TraceEvent
 from cluster.groups.consumer.group import ConsumerGroup
@@ -21,9 +22,6 @@ from cluster.groups.states import GroupEvent, next_state
 
 AnyGroup = Group | ConsumerGroup
 """A group of the classic or of the new protocol; the same id may be the one today and the other tomorrow."""
-
-LogRecord = tuple[bytes, bytes | None]
-"""A key and its value, or None for a tombstone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +52,6 @@ class Settings:
     share_heartbeat_interval_ms_min: int = 5_000
     share_heartbeat_interval_ms_max: int = 15_000
     share_members_max: int = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The answer to the request that came with `token`."""
-
-    token: int
-    reply: Any
 
 
 @dataclass(frozen=True, slots=True)

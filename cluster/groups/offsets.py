@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from cluster.base.answers import LogRecord
 from cluster.base.errors import ErrorCode
 from cluster.base.ids import TopicPartition
 from cluster.groups.consumer.group import ConsumerGroup
-from cluster.groups.decision import AnyGroup, LogRecord, Turn
+from cluster.groups.decision import AnyGroup, Turn
 from cluster.groups.membership import find_present_member
 from cluster.groups.record_codec import write_offset, write_offset_key
 from cluster.groups.requests import UNKNOWN_MEMBER, CommitOffset, MemberIdentity

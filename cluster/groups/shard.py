@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from heapq import heappop, heappush
 
+from cluster.base.answers import LogRecord
 from cluster.base.errors import ErrorCode
 from cluster.base.ids import TopicPartition
 from cluster.base.moments import Moment
@@ -39,7 +40,6 @@ from cluster.groups.consumer.turn import ConsumerTurn, Topics
 from cluster.groups.decision import (
     AnyGroup,
     Decision,
-    LogRecord,
     Settings,
     Turn,
     reply_now,
@@ -389,9 +389,7 @@ class GroupShard:
         gone |= self._pending.of_topics(topics)
         return Decision(tuple((write_offset_key(key.group_id, key.partition), None) for key in gone))
 
-    def _tombstones(
-        self, group_id: str, partitions: Iterable[TopicPartition]
-    ) -> tuple[tuple[bytes, bytes | None], ...]:
+    def _tombstones(self, group_id: str, partitions: Iterable[TopicPartition]) -> tuple[LogRecord, ...]:
         known = self._offsets.get(group_id, {})
         pending = [key.partition for key in self._pending.of_group(group_id)]
         return tuple((write_offset_key(group_id, key), None) for key in partitions if key in known or key in pending)

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
+from cluster.base.answers import Answer, LogRecord
 from cluster.base.errors import ErrorCode
 from cluster.base.moments import Moment
 from cluster.sharing.record_codec import read_key, read_snapshot, read_update, write_key, write_snapshot
@@ -24,19 +24,11 @@ UNKNOWN = ShareState()
 
 
 @dataclass(frozen=True, slots=True)
-class ShareAnswer:
-    """The answer to the request that came with `token`."""
-
-    token: int
-    reply: Any
-
-
-@dataclass(frozen=True, slots=True)
 class ShareDecision:
     """Records to write together, and what follows; see `cluster.groups.Decision`."""
 
-    records: Sequence[tuple[bytes, bytes | None]] = ()
-    answers: Sequence[ShareAnswer] = ()
+    records: Sequence[LogRecord] = ()
+    answers: Sequence[Answer] = ()
     after: Sequence[tuple[SharePartitionKey, ShareState | None]] = ()
     waits_for_commit: bool = True
 
@@ -96,7 +88,7 @@ class ShareShard:
         if leader_epoch >= 0 and leader_epoch < state.leader_epoch:
             return _refuse(token, ErrorCode.FENCED_LEADER_EPOCH)
         if leader_epoch <= state.leader_epoch or state.start_offset < 0:
-            return ShareDecision(answers=(ShareAnswer(token, state),))
+            return ShareDecision(answers=(Answer(token, state),))
         return self._become(token, key, replace(state, leader_epoch=leader_epoch))
 
     def write(self, token: int, key: SharePartitionKey, state: ShareState) -> ShareDecision:
@@ -116,7 +108,7 @@ class ShareShard:
 
     def delete(self, token: int, key: SharePartitionKey) -> ShareDecision:
         """Forget a share partition; answered with NONE, also when there was nothing."""
-        answers = (ShareAnswer(token, ErrorCode.NONE),)
+        answers = (Answer(token, ErrorCode.NONE),)
         if key not in self._states:
             return ShareDecision(answers=answers)
         return ShareDecision(((write_key(key), None),), answers, ((key, None),))
@@ -124,8 +116,8 @@ class ShareShard:
     def _become(self, token: int, key: SharePartitionKey, state: ShareState) -> ShareDecision:
         kept = replace(state, snapshot_epoch=self._states.get(key, UNKNOWN).snapshot_epoch + 1)
         record = (write_key(key), write_snapshot(kept))
-        return ShareDecision((record,), (ShareAnswer(token, kept),), ((key, kept),))
+        return ShareDecision((record,), (Answer(token, kept),), ((key, kept),))
 
 
 def _refuse(token: int, error: ErrorCode) -> ShareDecision:
-    return ShareDecision(answers=(ShareAnswer(token, error),), waits_for_commit=False)
+    return ShareDecision(answers=(Answer(token, error),), waits_for_commit=False)

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from cluster.base.answers import Answer, LogRecord
 from cluster.base.errors import ErrorCode
 from cluster.base.ids import NO_EPOCH, TopicPartition
 from cluster.transactions.transaction import NO_PRODUCER_ID, Transaction
-
-LogRecord = tuple[bytes, bytes | None]
-"""A key and its value, or None for a tombstone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +21,6 @@ class Settings:
 
     timeout_ms_max: int = 900_000
     id_expiration_ms: int = 604_800_000
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The answer to the request that came with `token`."""
-
-    token: int
-    reply: Any
 
 
 @dataclass(frozen=True, slots=True)

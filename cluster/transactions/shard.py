@@ -10,13 +10,13 @@ Every question returns a decision and changes nothing. `accept` takes a decision
 
 from __future__ import annotations
 
+from cluster.base.answers import Answer
 from cluster.base.errors import ErrorCode
 from cluster.base.moments import Moment
 from cluster.base.ports import Tracer
 from cluster.base.transaction_trace import TransactionStateChanged
 from cluster.transactions.decision import (
     AddRequest,
-    Answer,
     Decision,
     EndRequest,
     InitRequest,

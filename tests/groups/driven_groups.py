@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from copy import copy
 from typing import Any, Self
 
+from cluster.base.answers import LogRecord
 from cluster.base.errors import ErrorCode
 from cluster.base.ids import TopicPartition
 from cluster.base.ports import SilentTracer
@@ -45,7 +46,7 @@ class DrivenGroups:
         self.topics = Topics(MetadataImage.empty("cluster"))
         self.shard = GroupShard(self.settings, SilentTracer(), lambda: self.topics)
         self.now_ms = START_MS
-        self.log: list[tuple[bytes, bytes | None]] = []
+        self.log: list[LogRecord] = []
         self.log_is_full = False
         self.replies: dict[int, Any] = {}
         self._next_token = 0

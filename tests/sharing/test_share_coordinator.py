@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from cluster.base.answers import LogRecord
 from cluster.base.errors import ErrorCode
 from cluster.sharing import RecordState, ShareDecision, SharePartitionKey, ShareShard, ShareState, StateBatch
 from cluster.sharing.record_codec import StateKey, read_key, read_snapshot, read_update, write_key, write_snapshot
@@ -26,7 +27,7 @@ class Log:
 
     def __init__(self) -> None:
         self.shard = ShareShard()
-        self.records: list[tuple[bytes, bytes | None]] = []
+        self.records: list[LogRecord] = []
 
     def take(self, decision: ShareDecision) -> Any:
         self.records += decision.records

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cluster.base.answers import LogRecord
 from cluster.base.errors import ErrorCode
 from cluster.base.ids import TopicPartition
 from cluster.base.moments import Moment
@@ -43,7 +44,7 @@ class Coordinator:
     def __init__(self) -> None:
         self.shard = TransactionShard(Settings(id_expiration_ms=10_000), SilentTracer())
         self.now_ms = 1_000_000
-        self.log: list[tuple[bytes, bytes | None]] = []
+        self.log: list[LogRecord] = []
 
     @property
     def now(self) -> Moment:

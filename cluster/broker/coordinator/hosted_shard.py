@@ -16,6 +16,7 @@ from contextlib import suppress
 from enum import Enum
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
+from cluster.base.answers import Answer, LogRecord
 from cluster.base.configs import Configs
 from cluster.base.errors import ErrorCode, KafkaError
 from cluster.base.moments import Moment
@@ -46,22 +47,13 @@ class ShardState(Enum):
     CLOSED = "closed"
 
 
-class ToAnswer(Protocol):
-    """An answer to a request that waits."""
-
-    @property
-    def token(self) -> int: ...
-    @property
-    def reply(self) -> Any: ...
-
-
 class Decided(Protocol):
     """What the coordinator has to know of a decision: see `cluster.groups.Decision`."""
 
     @property
-    def records(self) -> Sequence[tuple[bytes, bytes | None]]: ...
+    def records(self) -> Sequence[LogRecord]: ...
     @property
-    def answers(self) -> Sequence[ToAnswer]: ...
+    def answers(self) -> Sequence[Answer]: ...
     @property
     def waits_for_commit(self) -> bool: ...
 
@@ -258,7 +250,7 @@ class HostedShard(Generic[S]):
         self._arm()
         return ErrorCode.NONE
 
-    def _append(self, records: Sequence[tuple[bytes, bytes | None]], producer: tuple[int, int] | None) -> ErrorCode:
+    def _append(self, records: Sequence[LogRecord], producer: tuple[int, int] | None) -> ErrorCode:
         now = self._now()
         producer_id, epoch = producer or (-1, -1)
         batch = build_batch(
@@ -278,7 +270,7 @@ class HostedShard(Generic[S]):
 
     # --- answers ----------------------------------------------------------------------------------
 
-    def _answer_when_committed(self, answers: Sequence[ToAnswer]) -> None:
+    def _answer_when_committed(self, answers: Sequence[Answer]) -> None:
         """An answer rests upon all that was written before it, not only upon its own records."""
         deadline: Deadline | None = None
 
@@ -307,7 +299,7 @@ class HostedShard(Generic[S]):
         with suppress(DiskError):  # the partition is offline then, and whoever waits is told so
             await self._host.flush(self.partition)
 
-    def _answer(self, answers: Sequence[ToAnswer], error: ErrorCode = ErrorCode.NONE) -> None:
+    def _answer(self, answers: Sequence[Answer], error: ErrorCode = ErrorCode.NONE) -> None:
         for answer in answers:
             if error is not ErrorCode.NONE:
                 self._refuse(answer.token, error)

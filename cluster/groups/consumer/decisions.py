@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from cluster.base.answers import Answer, LogRecord
 from cluster.base.errors import ErrorCode, KafkaError
 from cluster.base.trace import TraceEvent
 from cluster.groups.consumer import classic_members, leaving
@@ -19,7 +20,7 @@ from cluster.groups.consumer.migration import downgraded, may_downgrade, upgrade
 from cluster.groups.consumer.records import difference
 from cluster.groups.consumer.requests import HeartbeatReply, HeartbeatRequest
 from cluster.groups.consumer.turn import ConsumerTurn
-from cluster.groups.decision import Answer, AnyGroup, Decision, LogRecord, Turn, reply_now
+from cluster.groups.decision import AnyGroup, Decision, Turn, reply_now
 from cluster.groups.descriptions import changes as classic_changes
 from cluster.groups.group import Group
 from cluster.groups.rebalance import rebalance

@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from cluster.base.answers import LogRecord
 from cluster.base.ids import TopicId
 from cluster.groups.consumer import record_codec as codec
 from cluster.groups.consumer.group import ConsumerGroup, ConsumerMember, ResolvedRegex
 from cluster.groups.consumer.partitions import Partitions
 from cluster.groups.consumer.record_codec import ConsumerKey, Subject, write_key
 from cluster.groups.share.group import SharedTopic, ShareGroup
-
-_Record = tuple[bytes, bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +49,14 @@ _SHARE = _Layout(
 _PLAIN = {share: plain for plain, share in _SHARE.subjects.items()}
 
 
-def difference(before: ConsumerGroup | None, after: ConsumerGroup | None) -> list[_Record]:
+def difference(before: ConsumerGroup | None, after: ConsumerGroup | None) -> list[LogRecord]:
     """Return the records that turn a group into another; None stands for no group."""
     if after is None:
         return [] if before is None else list(_tombstones(before))
     return list(_changes(before or ConsumerGroup(after.group_id), after, is_new=before is None))
 
 
-def _changes(before: ConsumerGroup, after: ConsumerGroup, *, is_new: bool) -> Iterator[_Record]:
+def _changes(before: ConsumerGroup, after: ConsumerGroup, *, is_new: bool) -> Iterator[LogRecord]:
     layout = _layout_of(after)
     for member_id in before.members:
         if member_id not in after.members:
@@ -91,12 +90,12 @@ def _changes(before: ConsumerGroup, after: ConsumerGroup, *, is_new: bool) -> It
             yield write_key(Subject.SHARE_TOPICS, after.group_id), codec.write_shared_topics(after.shared)
 
 
-def _member_tombstones(group: ConsumerGroup, member_id: str) -> Iterator[_Record]:
+def _member_tombstones(group: ConsumerGroup, member_id: str) -> Iterator[LogRecord]:
     for subject in (Subject.CURRENT, Subject.TARGET, Subject.MEMBER):
         yield _key(group, subject, member_id), None
 
 
-def _tombstones(group: ConsumerGroup) -> Iterator[_Record]:
+def _tombstones(group: ConsumerGroup) -> Iterator[LogRecord]:
     for member_id in group.members:
         yield from _member_tombstones(group, member_id)
     for regex in group.regexes:

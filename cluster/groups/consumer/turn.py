@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any
 
+from cluster.base.answers import Answer
 from cluster.base.ids import TopicId
 from cluster.base.moments import Moment
 from cluster.base.trace import TraceEvent
@@ -20,7 +21,7 @@ from cluster.groups.consumer.partitions import NO_PARTITIONS, Partitions
 from cluster.groups.consumer.reconciliation import reconcile
 from cluster.groups.consumer.regexes import matching
 from cluster.groups.consumer.states import MemberState
-from cluster.groups.decision import Answer, Settings
+from cluster.groups.decision import Settings
 from cluster.groups.share.assignor import assign_shared
 from cluster.groups.share.group import ShareGroup
 from cluster.metadata import MetadataImage
