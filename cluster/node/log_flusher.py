@@ -40,7 +40,6 @@ class LogFlusher:
             if not partition.is_online:
                 raise DiskError(EIO, "the partition went offline before its log was synced", partition.log.directory)
             await asyncio.shield(self._sync_once(partition))
-        partition.flushed(self._world.clock.monotonic_ms(), self._world.clock.wall_ms())
 
     def _sync_once(self, partition: Partition) -> asyncio.Task[None]:
         """Return the sync under way, which may be too old for whoever asks, or begin one."""
@@ -59,6 +58,7 @@ class LogFlusher:
             for path in flush.paths:
                 await self._world.disk.sync(path)
             partition.log.finish_flush(flush, self._world.clock.wall_ms())
+            partition.flushed(self._world.clock.monotonic_ms(), self._world.clock.wall_ms())
         except DiskError as error:
             # A log that was deleted under the sync, or a part of it, has nothing to be synced there any more.
             if partition.is_online and losses == partition.log.cleaning.losses:
