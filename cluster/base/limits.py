@@ -17,8 +17,8 @@ CONNECTIONS_MAX = 10_000
 CONNECTION_REPLIES_PENDING_MAX = 1_000
 """Requests of one connection that may wait for their reply; reading stops until some are answered."""
 
-CONNECTION_REPLY_BYTES_PENDING_MAX = 64 * 1024 * 1024
-"""Bytes of finished replies that one connection may have unsent; serving stops until the client has read some."""
+CONNECTION_BYTES_PENDING_MAX = 64 * 1024 * 1024
+"""Bytes of finished replies, and of requests that are kept, that one connection may have; then serving stops."""
 
 RECORD_BATCH_OVERHEAD_BYTES = 61
 """The v2 batch header; the smallest possible batch is not smaller."""
@@ -69,7 +69,7 @@ CLIENT_METERS_MAX = 10_000
 """Clients whose bytes a broker counts because they have a quota; the one counted longest is forgotten."""
 
 assert RECORDS_READ_BYTES_MAX < FRAME_SIZE_BYTES_MAX < RPC_MESSAGE_SIZE_BYTES_MAX
-assert RECORDS_READ_BYTES_MAX < CONNECTION_REPLY_BYTES_PENDING_MAX
+assert RECORDS_READ_BYTES_MAX < CONNECTION_BYTES_PENDING_MAX
 assert RAFT_ENTRY_BYTES_MAX <= RAFT_APPEND_BYTES_MAX < RPC_MESSAGE_SIZE_BYTES_MAX
 assert PARTITIONS_PER_TOPIC_MAX <= PARTITIONS_PER_CLUSTER_MAX
 assert PARTITIONS_PER_CLUSTER_MAX * PARTITION_CHANGE_BYTES_MAX <= RAFT_ENTRY_BYTES_MAX

@@ -4,8 +4,8 @@ Here: the asyncio protocol, back-pressure, and the queue of reply slots. Not her
 
 A request that has to wait (acks=all, a long poll, a question to the controller) does not hold up the serving of
 those behind it, only the sending of their replies. Three things make the connection stop serving until the client
-has read: too many replies pending, too many bytes of finished replies, a full socket. A client that was faster than
-its quota is not heard for a while.
+has read: too many replies pending, too many bytes of finished replies and of requests that are kept, a full socket. A
+client that was faster than its quota is not heard for a while.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import cast
 
-from cluster.base.limits import CONNECTION_REPLIES_PENDING_MAX, CONNECTION_REPLY_BYTES_PENDING_MAX
+from cluster.base.limits import CONNECTION_BYTES_PENDING_MAX, CONNECTION_REPLIES_PENDING_MAX
 from cluster.base.ports import Buffer
 from cluster.base.request_faults import RequestFaults, RequestVerdict
 from cluster.broker.context import BrokerContext
@@ -39,7 +39,7 @@ class KafkaConnection(asyncio.BufferedProtocol):
         self._on_closed = on_closed
         self._frames = FrameBuffer(context.configs.integer("socket.request.max.bytes"))
         self._slots: deque[Slot] = deque()
-        self._finished_bytes = 0
+        self._pending_bytes = 0
         self._transport: asyncio.Transport | None = None
         self._peer = "a client"
         self.client_host = ""
@@ -87,11 +87,15 @@ class KafkaConnection(asyncio.BufferedProtocol):
 
     # --- what slots and the listener call ------------------------------------------------------
 
-    def slot_filled(self, slot: Slot) -> None:
+    def request_kept(self, size_bytes: int) -> None:
+        """Take note of bytes that are in memory until their slot is filled."""
+        self._pending_bytes += size_bytes
+
+    def slot_filled(self, grown_bytes: int) -> None:
         """Send soon. Replies that become ready in one turn of the loop leave together."""
         if self._ended:
             return
-        self._finished_bytes += slot.size_bytes
+        self._pending_bytes += grown_bytes
         if not self._serving and not self._send_scheduled:
             self._send_scheduled = True
             asyncio.get_running_loop().call_soon(self._send_now)
@@ -134,7 +138,7 @@ class KafkaConnection(asyncio.BufferedProtocol):
             and not self._writing_paused
             and not self._mutes
             and len(self._slots) < CONNECTION_REPLIES_PENDING_MAX
-            and self._finished_bytes < CONNECTION_REPLY_BYTES_PENDING_MAX
+            and self._pending_bytes < CONNECTION_BYTES_PENDING_MAX
         )
 
     def _serve(self) -> None:
@@ -226,7 +230,7 @@ class KafkaConnection(asyncio.BufferedProtocol):
             if ready is None:
                 break
             size_bytes = slots.popleft().size_bytes
-            self._finished_bytes -= size_bytes
+            self._pending_bytes -= size_bytes
             chunks += ready
             chunks_bytes += size_bytes
             if chunks_bytes >= _JOINED_BYTES_MAX:

@@ -49,7 +49,7 @@ def serve(context: BrokerContext, request: Request, slot: Slot) -> None:
         producer_id = must_wait(context, message)
         if producer_id is not None:
             # The receive buffer is used again while the coordinator is asked.
-            request = request._replace(body=memoryview(bytearray(request.body)))
+            request = request._replace(body=slot.keep(request.body))
             context.spawn(
                 produce_later(
                     context,

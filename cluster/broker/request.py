@@ -23,8 +23,11 @@ class Connection(Protocol):
     def client_host(self) -> str:
         """The address of the client, as groups show it: `/127.0.0.1`."""
 
-    def slot_filled(self, slot: Slot) -> None:
-        """Send what can be sent: this reply and those that were waiting behind it."""
+    def request_kept(self, size_bytes: int) -> None:
+        """A request stays in memory until its slot is filled."""
+
+    def slot_filled(self, grown_bytes: int) -> None:
+        """Send what can be sent: a reply and those that waited behind it. So many more bytes are in memory now."""
 
     def refuse(self, reason: str) -> None:
         """Close the connection and say in the log why."""
@@ -42,9 +45,15 @@ class Slot:
         self._connection = connection
         self._header = (api_key, flexible, correlation_id)
         self.chunks: Sequence[Buffer] | None = None
-        self.size_bytes = 0
+        self.size_bytes = 0  # of the request, if that is kept; then of the reply
         self.on_abandoned: Callable[[], None] | None = None
         """Called when the client is gone, so that nobody waits on its behalf."""
+
+    def keep(self, body: memoryview) -> memoryview:
+        """Return a copy of the request that is good until the answer, for which the connection accounts meanwhile."""
+        self.size_bytes = len(body)
+        self._connection.request_kept(self.size_bytes)
+        return memoryview(bytearray(body))
 
     def answer(self, body: Sequence[Buffer]) -> None:
         """Send a reply. The chunks must not change afterwards."""
@@ -72,9 +81,9 @@ class Slot:
     def _fill(self, chunks: Sequence[Buffer]) -> None:
         assert self.chunks is None, "a request is answered once"
         self.chunks = chunks
-        self.size_bytes = sum(map(len, chunks))
+        kept_bytes, self.size_bytes = self.size_bytes, sum(map(len, chunks))
         self.on_abandoned = None
-        self._connection.slot_filled(self)
+        self._connection.slot_filled(self.size_bytes - kept_bytes)
 
 
 class Request(NamedTuple):

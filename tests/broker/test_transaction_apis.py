@@ -9,9 +9,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from lone_broker import Client, LoneBroker, batch, on_broker, registration, turns
+from lone_broker import Client, LoneBroker, batch, encoded_request, on_broker, registration, turns
 
 from cluster.base.errors import ErrorCode
+from cluster.base.limits import CONNECTION_BYTES_PENDING_MAX
 
 PRODUCE, FETCH, LIST_OFFSETS, OFFSET_FETCH, FIND_COORDINATOR, INIT_PRODUCER_ID = 0, 1, 2, 9, 10, 22
 ADD_PARTITIONS, ADD_OFFSETS, END_TXN, WRITE_TXN_MARKERS, TXN_OFFSET_COMMIT = range(24, 29)
@@ -63,6 +64,12 @@ class Transactor:
         return name_of(reply.results_by_topic_v3_and_below[0].results_by_partition[0].partition_error_code)
 
     async def send(self, *values: bytes, version: int = 9) -> str:
+        reply = await self.client.ask(PRODUCE, version, self.produce(*values))
+        error = name_of(reply.responses[0].partition_responses[0].error_code)
+        self._sequence += len(values) if error == "NONE" else 0
+        return error
+
+    def produce(self, *values: bytes) -> dict[str, Any]:
         records = batch(
             *values,
             producer_id=self.producer[0],
@@ -71,11 +78,7 @@ class Transactor:
             transactional=True,
         )
         topic: dict[str, Any] = {"name": "orders", "partition_data": ({"index": 0, "records": records},)}
-        fields = {"transactional_id": "t", "acks": -1, "timeout": timedelta(seconds=10), "topic_data": (topic,)}
-        reply = await self.client.ask(PRODUCE, version, fields)
-        error = name_of(reply.responses[0].partition_responses[0].error_code)
-        self._sequence += len(values) if error == "NONE" else 0
-        return error
+        return {"transactional_id": "t", "acks": -1, "timeout": timedelta(seconds=10), "topic_data": (topic,)}
 
     async def end(self, is_commit: bool, version: int = 3) -> str:
         reply = await self.client.ask(END_TXN, version, {**self.identity, "committed": is_commit})
@@ -244,6 +247,35 @@ def test_admins_find_and_end_what_is_open() -> None:
         assert await open_since() == -1
 
     transacting(test)
+
+
+def test_requests_that_wait_for_their_coordinator_are_bounded_by_their_bytes() -> None:
+    async def run(broker: LoneBroker) -> None:
+        producer = Transactor(broker)
+        await producer.prepare()
+        client, answered = broker.client(), asyncio.Event()
+        call = broker.context.peers.call
+
+        async def answer_late(*given: Any, **named: Any) -> Any:
+            await answered.wait()
+            return await call(*given, **named)
+
+        broker.context.peers.call = answer_late  # type: ignore[method-assign]
+        fields = producer.produce(bytes(1 << 20))
+        frame = client.frame(PRODUCE, 9, encoded_request(PRODUCE, 9, fields))
+        count = CONNECTION_BYTES_PENDING_MAX // len(frame) + 5
+        client.sent *= count
+        client.send_bytes(frame * (count - 4))
+        assert client.transport.reading_paused
+        answered.set()
+        while client.transport.reading_paused:
+            await turns()
+        client.send_bytes(frame * 4)
+        while len(client.sent) > 0:
+            await turns()
+            client.replies()
+
+    on_broker(run, PROPERTIES)
 
 
 def test_a_question_about_a_transaction_that_fails_closes_the_connection() -> None:
