@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from cluster.base.configs import Configs
 from cluster.base.ids import NodeId
-from cluster.base.ports import Clock, Rng, Tracer
+from cluster.base.ports import Clock, DiskError, Rng, Tracer
 from cluster.base.request_faults import RequestFaults
 from cluster.broker.deadlines import Deadlines
 from cluster.broker.fetch_sessions import FetchSessions
@@ -63,10 +64,10 @@ class _ImageWait:
 class BrokerContext:
     """One broker as its handlers see it.
 
-    `image` returns the latest metadata that was applied; the node calls `image_changed` after each change.
-    `flush` makes a partition's log durable, `peers` is the way to other
-    brokers. `active_controller` is whom this broker believes to lead the quorum, which `may_have_replaced_us` when it
-    has not answered a heartbeat for a session.
+    `image` returns the latest metadata that was applied; the node calls `image_changed` after each change. `flush`
+    makes a partition's log durable, and raises DiskError when it cannot. `peers` is the way to other brokers.
+    `active_controller` is whom this broker believes to lead the quorum, which `may_have_replaced_us` when it has not
+    answered a heartbeat for a session.
     """
 
     node_id: NodeId
@@ -145,6 +146,15 @@ class BrokerContext:
         finally:
             self._image_waits.remove(wait)
         return True
+
+    def flush_soon(self, partition: Partition) -> None:
+        """Have what was just appended synced, when its topic asks for that: before, it is not committed."""
+        if partition.flush_needed():
+            self.spawn(self._flush(partition))
+
+    async def _flush(self, partition: Partition) -> None:
+        with suppress(DiskError):  # the partition is offline then, and whoever waits for the commit is told so
+            await self.flush(partition)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run work beside the requests, until it ends or the listener stops."""

@@ -4,8 +4,10 @@ Behaviour
 - acks=0: appended, never answered; an error closes the connection, which is all that such a client can notice.
 - acks=1: answered once the leader has appended.
 - acks=all (-1): answered once the high watermark has passed the batches. NOT_ENOUGH_REPLICAS before the append and
-  NOT_ENOUGH_REPLICAS_AFTER_APPEND after it, REQUEST_TIMED_OUT when `timeout_ms` is over: the records stay in the log.
-- Under `flush.messages` and `flush.ms` no reply leaves before the log is synced (departure: Kafka syncs inline).
+  NOT_ENOUGH_REPLICAS_AFTER_APPEND after it, REQUEST_TIMED_OUT when `timeout_ms` is over, counted from the append: the
+  records stay in the log.
+- A sync that `flush.messages` or `flush.ms` asks for comes before the answer: acks=1 waits for it, and acks=all for the
+  high watermark, which does (departure: Kafka syncs while it appends).
 - Idempotent batches: a duplicate gets the offset of the first one, a gap OUT_OF_ORDER_SEQUENCE_NUMBER.
 - Internal topics are refused with INVALID_TOPIC_EXCEPTION: their coordinators would not know of the records.
 - Each partition gets its own error; NOT_LEADER_OR_FOLLOWER names the leader from version 10 on (KIP-951).
@@ -152,10 +154,12 @@ class _PendingProduce:
         if outcome.error is not ErrorCode.NONE:
             self._has_failed = True
             return
+        if self.acks == 1 and partition.flush_needed():
+            self._wait_for_flush(partition, result)
+            return
+        self._context.flush_soon(partition)
         if self.acks == ACKS_ALL:
             self._wait_for_commit(partition, outcome.required_offset, result)
-        if partition.flush_needed():
-            self._wait_for_flush(partition, result)
 
     def _wait_for_commit(self, partition: Partition, required_offset: int, result: ProduceResult) -> None:
         """Answer only when the partition's high watermark has come so far."""
@@ -172,7 +176,7 @@ class _PendingProduce:
             self._awaited[number] = (result, waiter)
 
     def _wait_for_flush(self, partition: Partition, result: ProduceResult) -> None:
-        """Answer only when the partition's log is synced; see `Context.flush`."""
+        """Answer only when the partition's log is synced."""
         number = self._number()
         self._awaited[number] = (result, None)
 

@@ -49,6 +49,7 @@ async def _write_marker(
     else:
         clock = context.clock
         outcome = replica.append_marker(marker, is_strict, clock.monotonic_ms(), clock.wall_ms())
+        context.flush_soon(replica)
     if outcome.error is not ErrorCode.NONE:
         return outcome.error
     committed: asyncio.Future[ErrorCode] = asyncio.get_running_loop().create_future()

@@ -1,7 +1,7 @@
 """What may be asked of a transactional id, as decisions over its present state (Kafka: `TransactionCoordinator`).
 
 Here: InitProducerId, AddPartitionsToTxn, EndTxn, fencing and completion, each a function from a transaction to its
-next. Not here: where transactions are kept (`shard`), markers (`cluster.broker.transaction_markers`).
+next. Not here: where transactions are kept (`shard`), markers (`cluster.broker.transaction_coordinator`).
 
 Two kinds of producers. Older ones keep their epoch from one transaction to the next, so that a request that comes late
 can be taken for one of the next transaction. With version 2 (KIP-890) every end raises the epoch, and a late request

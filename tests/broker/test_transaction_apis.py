@@ -249,6 +249,26 @@ def test_admins_find_and_end_what_is_open() -> None:
     transacting(test)
 
 
+def test_a_marker_has_its_partition_synced_where_a_topic_asks_for_that() -> None:
+    """The high watermark waits for the sync, and nobody else may append for long."""
+
+    async def run(broker: LoneBroker) -> None:
+        producer = Transactor(broker)
+        await producer.prepare()
+        assert [await producer.add(), await producer.send(b"a")] == ["NONE", "NONE"]
+        marker = {
+            "producer_id": producer.producer[0],
+            "producer_epoch": producer.producer[1],
+            "transaction_result": True,
+            "coordinator_epoch": 0,
+            "topics": ({"name": "orders", "partition_indexes": (0,)},),
+        }
+        reply = await producer.client.ask(WRITE_TXN_MARKERS, 1, {"markers": (marker,)})
+        assert name_of(reply.markers[0].topics[0].partitions[0].error_code) == "NONE"
+
+    on_broker(run, {**PROPERTIES, "log.flush.interval.messages": "1"})
+
+
 def test_requests_that_wait_for_their_coordinator_are_bounded_by_their_bytes() -> None:
     async def run(broker: LoneBroker) -> None:
         producer = Transactor(broker)

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Sequence
 from enum import Enum
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
@@ -20,7 +19,7 @@ from cluster.base.answers import Answer, LogRecord
 from cluster.base.configs import Configs
 from cluster.base.errors import ErrorCode, KafkaError
 from cluster.base.moments import Moment
-from cluster.base.ports import Clock, DiskError, Tracer
+from cluster.base.ports import Clock, Tracer
 from cluster.base.trace import CoordinatorLoaded, CoordinatorUnloaded
 from cluster.broker.coordinator.failures import coordinator_error
 from cluster.broker.deadlines import Deadline, Deadlines
@@ -101,11 +100,12 @@ class ShardHost(Protocol):
     deadlines: Deadlines
 
     @property
-    def flush(self) -> Callable[[Partition], Awaitable[None]]: ...
-    @property
     def clock(self) -> Clock: ...
     @property
     def tracer(self) -> Tracer: ...
+
+    def flush_soon(self, partition: Partition) -> None:
+        """Have what was just appended synced, when its topic asks for that: before, it is not committed."""
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run work beside everything else."""
@@ -225,7 +225,7 @@ class HostedShard(Generic[S]):
         outcome = self.partition.append_marker(marker, is_strict, now.monotonic_ms, now.wall_ms)
         if outcome.error is ErrorCode.NONE:
             self._written_offset = outcome.required_offset
-            self._flush_soon()
+            self._host.flush_soon(self.partition)
             if self._transactional is not None:
                 self._transactional.replay_marker(marker.producer_id, marker.is_commit)
             self._arm()  # what counts from now on may have a time at which it ends
@@ -263,7 +263,7 @@ class HostedShard(Generic[S]):
         outcome = self.partition.append(memoryview(batch), ACKS_ALL, now.monotonic_ms, now.wall_ms, by_coordinator=True)
         if outcome.error is ErrorCode.NONE:
             self._written_offset = outcome.required_offset
-            self._flush_soon()
+            self._host.flush_soon(self.partition)
         else:
             log.warning("%s cannot be written: %s", self.partition.topic_partition, outcome.error_message)
         return outcome.error
@@ -289,15 +289,6 @@ class HostedShard(Generic[S]):
         waiter: Waiter = self.partition.when_committed(self._written_offset, called)
         if waiter.is_waiting:
             deadline = self._host.deadlines.set(self._host.configs.integer("offsets.commit.timeout.ms"), timed_out)
-
-    def _flush_soon(self) -> None:
-        """Have what was written synced, when its topic asks for that: before, it is not committed."""
-        if self.partition.flush_needed():
-            self._host.spawn(self._flush())
-
-    async def _flush(self) -> None:
-        with suppress(DiskError):  # the partition is offline then, and whoever waits is told so
-            await self._host.flush(self.partition)
 
     def _answer(self, answers: Sequence[Answer], error: ErrorCode = ErrorCode.NONE) -> None:
         for answer in answers:
