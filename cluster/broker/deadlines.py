@@ -78,7 +78,7 @@ class Deadlines:
             bucket = self._buckets.pop(heappop(self._due_ms))
             while bucket:
                 _call(bucket.pop(next(iter(bucket))))  # the oldest first; it may cancel others of the bucket
-        if self._due_ms and self._timer is None:
+        if self._due_ms:  # a callback may have set the timer, but to later than what was next in the heap already
             self._arm(self._due_ms[0])
 
 

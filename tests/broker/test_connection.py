@@ -305,3 +305,15 @@ def test_a_deadline_that_fails_takes_no_other_with_it() -> None:
         assert [type(problem["exception"]) for problem in broker.loop.problems] == [ZeroDivisionError]
 
     on_broker(run, may_fail=True)
+
+
+def test_a_deadline_that_sets_a_later_one_holds_up_nothing_that_is_due_before() -> None:
+    async def run(broker: LoneBroker) -> None:
+        due: list[str] = []
+        deadlines = Deadlines(broker.world.clock)
+        deadlines.set(100, lambda: deadlines.set(60_000, lambda: due.append("in a minute")) and None)
+        deadlines.set(200, lambda: due.append("soon"))
+        await asyncio.sleep(1)
+        assert due == ["soon"]
+
+    on_broker(run)
