@@ -2,8 +2,9 @@
 
 A member reads from the leaders of its partitions, in a session of its own with each. Whole batches are given, each
 offset under an acquisition lock; `acquired_records` says which ones, the rest is to be skipped. Held until there is
-something, a lock ends, or `max_wait_ms` is over. The request may carry acknowledgements (see `share_acknowledge`); they
-are taken in first. Epoch 0 begins the session, -1 ends it and releases what was not acknowledged.
+something, a lock ends, or `max_wait_ms` is over; while the share coordinator is not there to say where the group is,
+there is nothing. The request may carry acknowledgements (see `share_acknowledge`); they are taken in first. Epoch 0
+begins the session, -1 ends it and releases what was not acknowledged.
 
 Errors: SHARE_SESSION_NOT_FOUND, INVALID_SHARE_SESSION_EPOCH, INVALID_REQUEST; by partition NOT_LEADER_OR_FOLLOWER and
 what becomes of the state that is kept. Version 2 can renew locks (KIP-1222); its mode that holds to the exact number of
@@ -17,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from cluster.base.errors import ErrorCode, KafkaError
+from cluster.base.errors import ErrorCode
 from cluster.broker.context import BrokerContext
 from cluster.broker.controller_calls import milliseconds
 from cluster.broker.partitions import MOVED, current_leader, endpoints_of
@@ -48,7 +49,7 @@ async def handle(context: BrokerContext, version: int, message: Message) -> Fiel
     forgotten = [(topic.topic_id, number) for topic in message.forgotten_topics_data for number in topic.partitions]
     session.take(asked, forgotten)
     if message.share_session_epoch == INITIAL_EPOCH:
-        await _look_for_resets(context, session)
+        _look_for_resets(context, session)
     found = await _fetch(context, session, message)
     return _response(context, session, acknowledged, found)
 
@@ -75,7 +76,7 @@ async def acknowledge(
     """Have acknowledgements taken in and kept; return what became of each partition's."""
     errors: Acknowledged = {}
     for partition, acknowledgements in said.items():
-        led = await _find(context, session, partition)
+        led = await context.share_partitions.find(SharePartitionKey(session.group_id, *partition))
         errors[partition] = (
             led if isinstance(led, ErrorCode) else await led.acknowledge(session.member_id, acknowledgements)
         )
@@ -85,23 +86,20 @@ async def acknowledge(
 async def release(context: BrokerContext, session: ShareSession) -> None:
     """The member ends its session: what it did not acknowledge is for others."""
     for partition in tuple(session.partitions):
-        led = await _find(context, session, partition)
+        led = _led_here(context, session, partition)
         if isinstance(led, LedShare):
             await led.release_all_of(session.member_id)
 
 
-async def _find(context: BrokerContext, session: ShareSession, partition: SharedPartition) -> LedShare | ErrorCode:
-    return await context.share_partitions.find(SharePartitionKey(session.group_id, *partition))
+def _led_here(context: BrokerContext, session: ShareSession, partition: SharedPartition) -> LedShare | ErrorCode:
+    return context.share_partitions.led_here(SharePartitionKey(session.group_id, *partition))
 
 
-async def _look_for_resets(context: BrokerContext, session: ShareSession) -> None:
+def _look_for_resets(context: BrokerContext, session: ShareSession) -> None:
     for partition in tuple(session.partitions):
-        led = await _find(context, session, partition)
+        led = _led_here(context, session, partition)
         if isinstance(led, LedShare):
-            try:
-                await led.look_for_reset()
-            except KafkaError:
-                led.drop()  # the fetch that follows says what is wrong
+            led.look()
 
 
 # --- fetching --------------------------------------------------------------------------------------
@@ -116,7 +114,7 @@ async def _fetch(context: BrokerContext, session: ShareSession, message: Message
         moved = asyncio.Event()
         endings: list[Callable[[], object]] = []
         try:
-            found = await _read(context, session, message, moved, endings)
+            found = _read(context, session, message, moved, endings)
             left_ms = deadline_ms - context.clock.monotonic_ms()
             if found or left_ms <= 0:
                 return found
@@ -130,7 +128,7 @@ async def _fetch(context: BrokerContext, session: ShareSession, message: Message
                 end()
 
 
-async def _read(
+def _read(
     context: BrokerContext,
     session: ShareSession,
     message: Message,
@@ -142,12 +140,15 @@ async def _read(
     for partition in tuple(session.partitions):
         if records_left <= 0 or bytes_left <= 0:
             break
-        led = await _find(context, session, partition)
+        led = _led_here(context, session, partition)
         if isinstance(led, ErrorCode):
             found[partition] = led
             continue
-        endings.append(context.replicas.watch([led.partition.topic_partition], moved.set).cancel)
         endings.append(led.when_released(moved.set))
+        if not led.is_ready:
+            led.look()
+            continue
+        endings.append(context.replicas.watch([led.partition.topic_partition], moved.set).cancel)
         delivered = led.deliver(session.member_id, bytes_left, records_left)
         if isinstance(delivered, ErrorCode):
             found[partition] = delivered

@@ -5,7 +5,8 @@ Here: loading what is kept of them, delivering records, keeping what became of t
 (`share_sessions`), and the requests.
 
 What changes is kept before anybody is told. When that fails the share partition is dropped, and begins again with what
-was kept: what was delivered is delivered again.
+was kept: what was delivered is delivered again. While the share coordinator is not there acknowledgements wait for
+another one, and who fetches gets nothing yet: clients take an error there for the end.
 """
 
 from __future__ import annotations
@@ -51,6 +52,10 @@ class LedShare:
         self.partition = partition
         self.leader_epoch = partition.leader_epoch
         self.is_over = False
+        self.failure = ErrorCode.NONE
+        """Why it cannot be loaded."""
+
+        self._is_looking = False
         self._context = context
         self._share: SharePartition | None = None
         self._state_epoch = 0
@@ -78,12 +83,32 @@ class LedShare:
             self._state_epoch = state.state_epoch
             self._share = SharePartition(replace(state, leader_epoch=self.leader_epoch), self._limits())
 
-    async def look_for_reset(self) -> None:
-        """Drop this if an admin has moved the group's start meanwhile. Raises KafkaError."""
-        await self.load()
-        state = await read_state(self._context, self.key, self.leader_epoch)
-        if state.state_epoch != self._state_epoch:
-            self.drop()
+    @property
+    def is_ready(self) -> bool:
+        """Whether it is known where the group is."""
+        return self._share is not None and not self._is_looking
+
+    def look(self) -> None:
+        """Find out beside the requests where the group is, also when an admin has moved it meanwhile.
+
+        Who waits is woken then.
+        """
+        if not self._is_looking:
+            self._is_looking = True
+            self._context.spawn(self._look())
+
+    async def _look(self) -> None:
+        try:
+            if self._share is None:
+                await self.load()
+            elif (await read_state(self._context, self.key, self.leader_epoch)).state_epoch != self._state_epoch:
+                self.drop()
+        except KafkaError as error:
+            if error.code is not ErrorCode.COORDINATOR_NOT_AVAILABLE:
+                self.failure = _told(error.code)
+        finally:
+            self._is_looking = False
+        self._wake()
 
     def drop(self) -> None:
         """Forget everything; whoever waits looks again."""
@@ -172,7 +197,7 @@ class LedShare:
             except KafkaError as error:
                 log.warning("%s: what was acknowledged is not kept: %s", self.key.text, error)
                 self.drop()
-                return error.code
+                return _told(error.code)
         return ErrorCode.NONE
 
     def _wake(self) -> None:
@@ -214,8 +239,8 @@ class SharePartitions:
         for key in [key for key, led in self._led.items() if not led.is_current]:
             self._led.pop(key).drop()
 
-    async def find(self, key: SharePartitionKey) -> LedShare | ErrorCode:
-        """Return a share partition, loaded, or why it cannot be served here."""
+    def led_here(self, key: SharePartitionKey) -> LedShare | ErrorCode:
+        """Return a share partition, loaded or not, or why it cannot be served here."""
         topic = self._context.image().topic_by_id(key.topic_id)
         if topic is None:
             return ErrorCode.UNKNOWN_TOPIC_ID
@@ -229,10 +254,29 @@ class SharePartitions:
             if led is not None:
                 led.drop()
             self._led[key] = led = LedShare(self._context, key, partition)
+        if led.failure is not ErrorCode.NONE:
+            self._forget(led)
+            return led.failure
+        return led
+
+    async def find(self, key: SharePartitionKey) -> LedShare | ErrorCode:
+        """Return a share partition when it is loaded, or why it cannot be served here."""
+        led = self.led_here(key)
+        if isinstance(led, ErrorCode):
+            return led
         try:
             await led.load()
         except KafkaError as error:
-            if self._led.get(key) is led:  # another one may have taken its place while this one asked
-                del self._led[key]
-            return error.code
+            self._forget(led)
+            return _told(error.code)
         return led if led.is_current else ErrorCode.NOT_LEADER_OR_FOLLOWER
+
+    def _forget(self, led: LedShare) -> None:
+        if self._led.get(led.key) is led:  # another one may have taken its place meanwhile
+            del self._led[led.key]
+        led.drop()
+
+
+def _told(error: ErrorCode) -> ErrorCode:
+    """Return what clients are told: that another broker leads by now, if the coordinator has heard from it."""
+    return ErrorCode.NOT_LEADER_OR_FOLLOWER if error is ErrorCode.FENCED_LEADER_EPOCH else error

@@ -7,6 +7,7 @@ Here: the share coordinator of a broker, the way of a question to the right one,
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 from uuid import UUID
@@ -21,6 +22,19 @@ from cluster.rpc import sharing_pb2 as rpc
 from cluster.sharing import RecordState, ShareDecision, SharePartitionKey, ShareShard, ShareState, StateBatch
 
 CALL_TIMEOUT_MS = 10_000
+PATIENCE_MS = 15_000
+"""How long a coordinator is looked for: longer than it takes to elect another, shorter than clients wait."""
+
+RETRY_MS = 50
+
+PASSING = (
+    ErrorCode.NETWORK_EXCEPTION,
+    ErrorCode.REQUEST_TIMED_OUT,
+    ErrorCode.NOT_COORDINATOR,
+    ErrorCode.COORDINATOR_NOT_AVAILABLE,
+    ErrorCode.COORDINATOR_LOAD_IN_PROGRESS,
+)
+"""The coordinator is down, or about to be another one. To ask twice does no harm: states are written whole."""
 
 Decide = Callable[[ShareShard, int, Moment], ShareDecision]
 
@@ -50,7 +64,10 @@ class ShareHost(CoordinatorHost, TopicHost, Protocol):
 
 
 async def read_state(context: ShareHost, key: SharePartitionKey, leader_epoch: int) -> ShareState:
-    """Return what is kept of a share partition. Raises KafkaError when nobody says so in time."""
+    """Return what is kept of a share partition. Raises KafkaError, as all of these do.
+
+    COORDINATOR_NOT_AVAILABLE when no coordinator could be asked in `PATIENCE_MS`.
+    """
     request = rpc.ReadStateRequest(partition=_name(key), leader_epoch=leader_epoch)
     return await _ask(context, key, "ReadState", request)
 
@@ -71,6 +88,19 @@ async def delete_state(context: ShareHost, key: SharePartitionKey) -> None:
 
 
 async def _ask(context: ShareHost, key: SharePartitionKey, method: str, request: Any) -> ShareState:
+    deadline_ms = context.clock.monotonic_ms() + PATIENCE_MS
+    while True:
+        try:
+            return await _ask_once(context, key, method, request)
+        except KafkaError as error:
+            if error.code not in PASSING:
+                raise
+            if context.clock.monotonic_ms() >= deadline_ms:
+                raise KafkaError(ErrorCode.COORDINATOR_NOT_AVAILABLE, error.message) from error
+        await asyncio.sleep(RETRY_MS / 1000)
+
+
+async def _ask_once(context: ShareHost, key: SharePartitionKey, method: str, request: Any) -> ShareState:
     await ensure_topic(context, SHARE_GROUP_STATE)
     image = context.image()
     number = SHARE_GROUP_STATE.partition_for(key.text, image)

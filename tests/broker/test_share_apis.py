@@ -73,7 +73,7 @@ class ShareClient:
             self.epoch += 1
         return reply
 
-    async def given(self, *batches: tuple[int, int, int], wait_ms: int = 0) -> list[tuple[int, int, int]]:
+    async def given(self, *batches: tuple[int, int, int], wait_ms: int = 100) -> list[tuple[int, int, int]]:
         reply = await self.fetch(*batches, wait_ms=wait_ms)
         assert error_of(reply) == "NONE"
         parts = [part for topic in reply.responses for part in topic.partitions]
@@ -226,8 +226,24 @@ def test_a_leader_whose_acknowledgements_cannot_be_kept_delivers_again() -> None
         await broker.context.share_partitions.find(SharePartitionKey("g", member.topic_id, 0))
         key = SharePartitionKey("g", member.topic_id, 0)
         await write_state(broker.context, key, ShareState(0, 9, 0))  # somebody else leads, and has said so
-        assert await member.acknowledge(0, 1, ACCEPT) == "FENCED_LEADER_EPOCH"
+        assert await member.acknowledge(0, 1, ACCEPT) == "NOT_LEADER_OR_FOLLOWER"
         assert await start_offset(broker) == 0
+
+    held(run)
+
+
+def test_while_there_is_no_share_coordinator_members_wait_and_are_told_of_no_error() -> None:
+    async def run(broker: LoneBroker) -> None:
+        first, second = await prepared(broker, "m1", "m2")
+        write(broker, 4)
+        assert await first.given() == [(0, 3, 1)]
+        broker.change_partition("__share_group_state", 0, leader=NodeId(-1), leader_epoch=1)
+        accepting = asyncio.ensure_future(first.acknowledge(0, 3, ACCEPT))
+        assert await second.given(wait_ms=1000) == []
+        assert not accepting.done()
+        broker.change_partition("__share_group_state", 0, leader=NodeId(1), leader_epoch=2)
+        assert await accepting == "NONE"
+        assert await start_offset(broker) == 4
 
     held(run)
 
