@@ -23,6 +23,9 @@ CONNECTION_BYTES_PENDING_MAX = 64 * 1024 * 1024
 RECORD_BATCH_OVERHEAD_BYTES = 61
 """The v2 batch header; the smallest possible batch is not smaller."""
 
+RECORD_OVERHEAD_BYTES_MAX = 21
+"""What a record without headers has besides its key and its value, at most (Kafka: `MAX_RECORD_OVERHEAD`)."""
+
 RECORDS_READ_BYTES_MAX = 55 * 1024 * 1024
 """The most that one fetch returns, whatever it asks for (Kafka's default `fetch.max.bytes`)."""
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from cluster.base.answers import Answer, LogRecord
+from cluster.base.answers import Answer, LogRecord, batches_of
 from cluster.base.moments import Moment
 from cluster.base.trace import TraceEvent
 from cluster.groups.consumer.group import ConsumerGroup
@@ -56,7 +56,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Records to write together or not at all, and what follows.
+    """Records to write, together or not at all if `is_atomic`, and what follows.
 
     `groups` are the groups as they will be; None for one that is gone. With `waits_for_commit` the answers leave when
     everything this shard has written so far is committed: they tell nothing that could still be lost. What is true
@@ -70,6 +70,14 @@ class Decision:
     waits_for_commit: bool = True
     traces: Sequence[TraceEvent] = ()
     producer: tuple[int, int] | None = None
+    is_atomic: bool = True
+
+    def pieces(self, batch_bytes_max: int) -> Sequence[Decision]:
+        """Return the decisions to carry out one after the other until one fails; what follows comes with the last."""
+        if self.is_atomic:
+            return (self,)
+        *before, last = list(batches_of(self.records, batch_bytes_max)) or [()]
+        return (*(Decision(records) for records in before), replace(self, records=last, is_atomic=True))
 
 
 def reply_now(token: int, reply: Any) -> Decision:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from heapq import heappop, heappush
 
-from cluster.base.answers import LogRecord
+from cluster.base.answers import Answer, LogRecord
 from cluster.base.errors import ErrorCode
 from cluster.base.ids import TopicPartition
 from cluster.base.moments import Moment
@@ -233,7 +233,8 @@ class GroupShard:
             if ends:
                 records += self._group_tombstones(group)
             if records:
-                return Decision(tuple(records), groups=((group_id, None),) if ends else ())
+                groups = ((group_id, None),) if ends else ()
+                return Decision(tuple(records), groups=groups, is_atomic=False)
         return None
 
     def retry_at(self, decision: Decision, at_ms: int) -> None:
@@ -387,7 +388,8 @@ class GroupShard:
             if key.topic in topics
         }
         gone |= self._pending.of_topics(topics)
-        return Decision(tuple((write_offset_key(key.group_id, key.partition), None) for key in gone))
+        records = tuple((write_offset_key(key.group_id, key.partition), None) for key in gone)
+        return Decision(records, is_atomic=False)
 
     def _tombstones(self, group_id: str, partitions: Iterable[TopicPartition]) -> tuple[LogRecord, ...]:
         known = self._offsets.get(group_id, {})
@@ -435,7 +437,8 @@ class GroupShard:
         named = [*self._offsets.get(group_id, {}), *(key.partition for key in self._pending.of_group(group_id))]
         offsets = self._tombstones(group_id, dict.fromkeys(named))
         records = (*offsets, *self._group_tombstones(group))
-        return replace(reply_when_committed(token, ErrorCode.NONE), records=records, groups=((group_id, None),))
+        answers = (Answer(token, ErrorCode.NONE),)
+        return Decision(records, answers, groups=((group_id, None),), is_atomic=False)
 
     # --- inside -----------------------------------------------------------------------------------
 

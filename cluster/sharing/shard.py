@@ -32,6 +32,10 @@ class ShareDecision:
     after: Sequence[tuple[SharePartitionKey, ShareState | None]] = ()
     waits_for_commit: bool = True
 
+    def pieces(self, batch_bytes_max: int) -> Sequence[ShareDecision]:
+        """Return the decision: it writes one record at most."""
+        return (self,)
+
 
 class ShareShard:
     """States by share partition. Requests are answered with a state or an ErrorCode."""

@@ -7,9 +7,10 @@ rules (`requests`), and the coordinator that writes and answers (`cluster.broker
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 
-from cluster.base.answers import Answer, LogRecord
+from cluster.base.answers import Answer, LogRecord, batches_of
 from cluster.base.errors import ErrorCode
 from cluster.base.ids import NO_EPOCH, TopicPartition
 from cluster.transactions.transaction import NO_PRODUCER_ID, Transaction
@@ -25,16 +26,26 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Records to write together or not at all, and what follows.
+    """Records to write, one for each transaction that changes, and what follows.
 
-    `after` are the transactions as they will be; None for one that is gone. With `waits_for_commit` the answers leave
-    when everything this shard has written so far is committed.
+    `after` are the transactions as they will be; None for one that is gone. They do not depend on each other. With
+    `waits_for_commit` the answers leave when everything this shard has written so far is committed.
     """
 
     records: Sequence[LogRecord] = ()
     answers: Sequence[Answer] = ()
     after: Sequence[tuple[str, Transaction | None]] = ()
     waits_for_commit: bool = True
+
+    def pieces(self, batch_bytes_max: int) -> Sequence[Decision]:
+        """Return the decisions to carry out one after the other until one fails; the answers come with the last."""
+        if len(self.records) <= 1:
+            return (self,)
+        after = iter(self.after)
+        batches = batches_of(self.records, batch_bytes_max)
+        pieces = [Decision(records, after=tuple(islice(after, len(records)))) for records in batches]
+        pieces[-1] = replace(pieces[-1], answers=self.answers, waits_for_commit=self.waits_for_commit)
+        return pieces
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 from enum import Enum
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, Protocol, Self, TypeVar, runtime_checkable
 
 from cluster.base.answers import Answer, LogRecord
 from cluster.base.configs import Configs
@@ -55,6 +55,9 @@ class Decided(Protocol):
     def answers(self) -> Sequence[Answer]: ...
     @property
     def waits_for_commit(self) -> bool: ...
+
+    def pieces(self, batch_bytes_max: int) -> Sequence[Self]:
+        """Return what to carry out one after the other until one fails, for whatever need not be written together."""
 
 
 D = TypeVar("D", bound=Decided)
@@ -236,6 +239,14 @@ class HostedShard(Generic[S]):
         return Moment(clock.monotonic_ms(), clock.wall_ms())
 
     def _carry_out(self, decision: Decided) -> ErrorCode:
+        """Carry a decision out. With an error nothing has happened, or not all of what need not happen together."""
+        for piece in decision.pieces(self.partition.log.settings.batch_bytes_max):
+            error = self._carry_out_piece(piece)
+            if error is not ErrorCode.NONE:
+                return error
+        return ErrorCode.NONE
+
+    def _carry_out_piece(self, decision: Decided) -> ErrorCode:
         """Append, take in, and see to the answers. With an error nothing has happened."""
         if decision.records:
             error = self._append(decision.records, getattr(decision, "producer", None))
