@@ -320,7 +320,11 @@ class HostedShard(Generic[S]):
     def _arm(self) -> None:
         """Be called when the shard's next deadline has come; a timer that is too early does no harm."""
         due_ms = self._shard.next_deadline_ms()
-        if due_ms is None or (self._timer is not None and self._timer_ms <= due_ms):
+        if due_ms is not None:
+            self._arm_at(due_ms)
+
+    def _arm_at(self, due_ms: int) -> None:
+        if self._timer is not None and self._timer_ms <= due_ms:
             return
         if self._timer is not None:
             self._timer.cancel()
@@ -329,6 +333,15 @@ class HostedShard(Generic[S]):
 
     def _time_passed(self) -> None:
         self._timer = None
+        try:
+            self._carry_out_what_is_due()
+        except Exception:
+            self._arm_at(self._host.clock.monotonic_ms() + RETRY_MS)  # one failure must not stop the shard's time
+            raise
+        if self.state is ShardState.ACTIVE:
+            self._arm()
+
+    def _carry_out_what_is_due(self) -> None:
         while self.state is ShardState.ACTIVE:
             now = self._now()
             decision = self._shard.time_passed(now)
@@ -336,8 +349,6 @@ class HostedShard(Generic[S]):
                 break
             if self._carry_out(decision) is not ErrorCode.NONE:
                 self._shard.retry_at(decision, now.monotonic_ms + RETRY_MS)
-        if self.state is ShardState.ACTIVE:
-            self._arm()
 
 
 def _fail(future: asyncio.Future[Any], error: ErrorCode) -> None:
