@@ -83,6 +83,16 @@ def test_what_is_no_history_is_refused_with_the_place(shell: Shell, text: str | 
     assert "Traceback" not in done.stderr
 
 
+def test_the_documentation_shows_a_history_and_its_verdict_as_they_are(shell: Shell) -> None:
+    page = (ROOT / "docs" / "history.md").read_text()
+    shown = page.split("$ cat history.jsonl\n")[1].split("```")[0]
+    history, verdict = shown.split("$ fencepost check history.jsonl\n")
+    file = shell.home / "history.jsonl"
+    file.write_text(history)
+    said = shell.run("check", str(file)).stdout.replace(str(file), "history.jsonl")
+    assert said == verdict
+
+
 def test_the_documentation_lists_every_anomaly_as_the_code_defines_it() -> None:
     page = (ROOT / "docs" / "history.md").read_text()
     assert dict(re.findall(r"^\| `([a-z0-9-]+)` \| (.*) \|$", page.split("## Anomalies")[1], re.MULTILINE)) == ANOMALIES
