@@ -6,7 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from cluster.base.trace import RecordAcknowledged, RecordConsumed, RecordSent, Traced, TraceEvent
+from cluster.base.trace import NodeFaulted, RecordAcknowledged, RecordConsumed, RecordSent, Traced, TraceEvent
 from cluster.scenario import Lab, Run, read_document, run_story
 
 Story = Callable[[Lab], Awaitable[None]]
@@ -22,6 +22,9 @@ cluster:
   topics: {orders: {partitions: 1, replication-factor: 3, config: {min.insync.replicas: 2}}}
 clients: {p1: {produce: orders, rate: 50/s}}
 """
+
+SEGMENT = "orders-0/00000000000000000000.log"
+SYNCED = "{orders: {partitions: 1, replication-factor: 1, config: {flush.messages: 1}}}"
 
 
 def tell(story: Story, *, on: Any = "sim", seed: int = 1, **changes: str) -> Run:
@@ -53,6 +56,12 @@ def events(run: Run, kind: type[TraceEvent], node: str | None = None) -> list[Tr
     return [traced for traced in run.trace if isinstance(traced.event, kind) and node in (None, traced.node)]
 
 
+def states(run: Run, name: str) -> list[str]:
+    """What the lab did to a node."""
+    told = [traced.event for traced in events(run, NodeFaulted)]
+    return [event.state for event in told if isinstance(event, NodeFaulted) and event.target == name]
+
+
 def between(traced: Sequence[Traced], start_us: int, end_us: int) -> list[Traced]:
     return [one for one in traced if start_us <= one.time_us < end_us]
 
@@ -74,3 +83,8 @@ def ack_delays_ms(run: Run, start_us: int, end_us: int) -> list[float]:
 def consumed(run: Run, start_us: int, end_us: int) -> int:
     """Records that the consumer r1 was given in a stretch of time."""
     return len(between(events(run, RecordConsumed, "r1"), start_us, end_us))
+
+
+def assert_recovered(run: Run) -> None:
+    assert run.result.verdict == "as-expected", run.result
+    assert run.result.lost == 0

@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fault_stories import Story, ack_delays_ms, between, consumed, events, tell
+from fault_stories import (
+    SEGMENT,
+    SYNCED,
+    Story,
+    ack_delays_ms,
+    assert_recovered,
+    between,
+    consumed,
+    events,
+    states,
+    tell,
+)
 
 from cluster.base.trace import (
     BatchAppended,
@@ -22,10 +33,8 @@ from cluster.runtime.sim.loop import START_S
 from cluster.runtime.sim.patches import EPOCH_S
 from cluster.scenario import Lab, Run
 
-SEGMENT = "orders-0/00000000000000000000.log"
 CONSUMER = "{p1: {produce: orders, rate: 50/s}, r1: {consume: orders}}"
 ALONE = "{orders: {partitions: 1, replication-factor: 1}}"
-SYNCED = "{orders: {partitions: 1, replication-factor: 1, config: {flush.messages: 1}}}"
 
 
 class Times:
@@ -47,17 +56,6 @@ class Times:
             self.ended_us = lab.target.now_us()
 
         return story
-
-
-def states(run: Run, name: str) -> list[str]:
-    """What the lab did to a node."""
-    told = [traced.event for traced in events(run, NodeFaulted)]
-    return [event.state for event in told if isinstance(event, NodeFaulted) and event.target == name]
-
-
-def assert_recovered(run: Run) -> None:
-    assert run.result.verdict == "as-expected", run.result
-    assert run.result.lost == 0
 
 
 # --- processes ---

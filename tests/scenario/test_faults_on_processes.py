@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from fault_stories import ack_delays_ms, between, events, tell
+from fault_stories import SEGMENT, SYNCED, ack_delays_ms, assert_recovered, between, events, states, tell
 
-from cluster.base.trace import NodeFaulted, RecordAcknowledged, RecordFailed
+from cluster.base.trace import RecordAcknowledged, RecordFailed
 from cluster.lab.node_directory import NodeDirectory
 from cluster.records import iterate_headers
-from cluster.scenario import Lab, Run
+from cluster.scenario import Lab
 
 pytestmark = pytest.mark.live
 
-SEGMENT = "orders-0/00000000000000000000.log"
-SYNCED = "{orders: {partitions: 1, replication-factor: 1, config: {flush.messages: 1}}}"
 STAMPED = "{orders: {partitions: 1, replication-factor: 3, config: {message.timestamp.type: LogAppendTime}}}"
 
 
@@ -21,16 +19,6 @@ def stored(lab: Lab, name: str) -> bytes:
     files = lab.target.files(name)
     assert isinstance(files, NodeDirectory)
     return files.read(SEGMENT)
-
-
-def states(run: Run, name: str) -> list[str]:
-    told = [traced.event for traced in events(run, NodeFaulted)]
-    return [event.state for event in told if isinstance(event, NodeFaulted) and event.target == name]
-
-
-def assert_recovered(run: Run) -> None:
-    assert run.result.verdict == "as-expected", run.result
-    assert run.result.lost == 0
 
 
 def test_disks_that_fill_up_rot_tear_or_are_wiped_heal() -> None:
