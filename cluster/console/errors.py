@@ -18,6 +18,7 @@ _REMEDIES = {
     "_ALL_BROKERS_DOWN": "Is a broker listening there? `fencepost ps` shows the addresses.",
     "UNKNOWN_TOPIC_OR_PART": "`fencepost topics --list` shows the topics there are.",
     "TOPIC_ALREADY_EXISTS": "With --if-not-exists that is no error.",
+    "INVALID_CONFIG": "`fencepost configs --describe --all` with --topic, --broker or --group shows what there is.",
     "COORDINATOR_NOT_AVAILABLE": "Try again when the brokers have elected a leader for the coordinator's partition.",
     "NON_EMPTY_GROUP": "Stop the group's consumers first.",
     "NOT_ENOUGH_REPLICAS": "Too few replicas are in sync for min.insync.replicas: see `fencepost topics --describe`.",
