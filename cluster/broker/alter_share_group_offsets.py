@@ -9,9 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from cluster.base.errors import ErrorCode, KafkaError
+from cluster.base.ids import TopicId
 from cluster.broker.context import BrokerContext
-from cluster.broker.share_group_topics import shared_topics
+from cluster.broker.share_group_topics import change_shared_topics, shared_topics
 from cluster.broker.share_states import begin_state
+from cluster.groups import SharedTopic
 from cluster.sharing import SharePartitionKey
 from cluster.wire import Fields, Message
 
@@ -20,9 +22,16 @@ async def handle(context: BrokerContext, version: int, message: Message) -> Fiel
     """Move each partition."""
     try:
         await shared_topics(context, message.group_id, must_be_empty=True)
+        await change_shared_topics(context, message.group_id, _known(context, message))
     except KafkaError as error:
         return {"error_code": error.code, "error_message": error.message or None, "responses": ()}
     return {"responses": [await _topic(context, message.group_id, topic) for topic in message.topics]}
+
+
+def _known(context: BrokerContext, message: Message) -> dict[TopicId, SharedTopic]:
+    topics = context.image().topics
+    named = [topics[asked.topic_name] for asked in message.topics if asked.topic_name in topics]
+    return {topic.topic_id: SharedTopic(topic.name, len(topic.partitions)) for topic in named}
 
 
 async def _topic(context: BrokerContext, group_id: str, asked: Any) -> Fields:

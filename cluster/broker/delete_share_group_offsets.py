@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from cluster.base.errors import ErrorCode, KafkaError
 from cluster.broker.context import BrokerContext
-from cluster.broker.share_group_topics import shared_topics
+from cluster.broker.share_group_topics import change_shared_topics, shared_topics
 from cluster.broker.share_states import delete_state
 from cluster.sharing import SharePartitionKey
 from cluster.wire import Fields, Message
@@ -29,9 +29,10 @@ async def _forget(context: BrokerContext, group_id: str, name: str) -> Fields:
         error = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
         return {"topic_name": name, "topic_id": None, "error_code": error, "error_message": None}
     failed, text = ErrorCode.NONE, None
-    for number in range(len(topic.partitions)):
-        try:
+    try:
+        for number in range(len(topic.partitions)):
             await delete_state(context, SharePartitionKey(group_id, topic.topic_id, number))
-        except KafkaError as refused:
-            failed, text = refused.code, refused.message or None
+        await change_shared_topics(context, group_id, {}, removed=(topic.topic_id,))
+    except KafkaError as refused:
+        failed, text = refused.code, refused.message or None
     return {"topic_name": name, "topic_id": topic.topic_id, "error_code": failed, "error_message": text}

@@ -5,7 +5,7 @@ Here: asking the group coordinator, and one state after another. Not here: the r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from cluster.base.errors import ErrorCode, KafkaError
 from cluster.base.ids import TopicId
@@ -25,3 +25,14 @@ async def shared_topics(context: BrokerContext, group_id: str, *, must_be_empty:
         raise KafkaError(ErrorCode.NON_EMPTY_GROUP, f"Group {group_id} is not empty.")
     topics: Mapping[TopicId, SharedTopic] = shared
     return topics
+
+
+async def change_shared_topics(
+    context: BrokerContext, group_id: str, added: Mapping[TopicId, SharedTopic], removed: Collection[TopicId] = ()
+) -> None:
+    """Have the group coordinator note what a share group without members reads. Raises KafkaError."""
+    error: ErrorCode = await context.groups.ask(
+        group_id, lambda shard, token, now: shard.change_shared(token, group_id, added, removed)
+    )
+    if error is not ErrorCode.NONE:
+        raise KafkaError(error)

@@ -10,13 +10,13 @@ Every question returns a decision and changes nothing. `accept` takes a decision
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from heapq import heappop, heappush
 
 from cluster.base.answers import Answer, LogRecord
 from cluster.base.errors import ErrorCode
-from cluster.base.ids import TopicPartition
+from cluster.base.ids import TopicId, TopicPartition
 from cluster.base.moments import Moment
 from cluster.base.ports import Tracer
 from cluster.groups.consumer.decisions import (
@@ -83,7 +83,7 @@ from cluster.groups.requests import (
     SyncReply,
     SyncRequest,
 )
-from cluster.groups.share.group import ShareGroup
+from cluster.groups.share.group import SharedTopic, ShareGroup
 from cluster.groups.share.heartbeat import ShareHeartbeat
 from cluster.groups.subscription import CONSUMER_PROTOCOL
 from cluster.groups.syncing import sync
@@ -419,6 +419,20 @@ class GroupShard:
         if not isinstance(group, ShareGroup):
             return reply_now(token, None)
         return reply_when_committed(token, (describe_consumers(group, self._settings_of(group_id)), group.shared))
+
+    def change_shared(
+        self, token: int, group_id: str, added: Mapping[TopicId, SharedTopic], removed: Collection[TopicId]
+    ) -> Decision:
+        """An admin has moved a share group, or let it forget topics: answered with an ErrorCode, once committed."""
+        group = self._groups.get(group_id)
+        if not isinstance(group, ShareGroup):
+            return reply_now(token, ErrorCode.GROUP_ID_NOT_FOUND)
+        if group.members:
+            return reply_now(token, ErrorCode.NON_EMPTY_GROUP)
+        kept = {topic_id: topic for topic_id, topic in group.shared.items() if topic_id not in removed}
+        after = replace(group, shared={**kept, **added})
+        answered = reply_when_committed(token, ErrorCode.NONE)
+        return replace(answered, records=tuple(difference(group, after)), groups=((group_id, after),))
 
     def listed(self) -> list[DescribedGroup]:
         """ListGroups: every group, without its members, by id."""

@@ -210,6 +210,12 @@ def test_admins_see_and_move_where_a_group_is() -> None:
         assert await member.given() == [(1, 3, 1)], "a new session looks whether the group was moved"
         forgotten = await admin.ask(DELETE_OFFSETS, 0, {"group_id": "g", "topics": ({"topic_name": "orders"},)})
         assert error_of(forgotten.responses[0]) == "NONE" and await start_offset(broker) == -1
+        every = {"groups": ({"group_id": "g", "topics": None},)}
+        assert (await admin.ask(DESCRIBE_OFFSETS, 1, every)).groups[0].topics == ()
+        await admin.ask(ALTER_OFFSETS, 0, move)
+        assert [topic.topic_name for topic in (await admin.ask(DESCRIBE_OFFSETS, 1, every)).groups[0].topics] == [
+            "orders"
+        ]
         deleted = await admin.ask(DELETE_GROUPS, 2, {"groups_names": ("g",)})
         assert error_of(deleted.results[0]) == "NONE"
         listed = await admin.ask(LIST_GROUPS, 5, {"states_filter": (), "types_filter": ()})

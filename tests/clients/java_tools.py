@@ -1,7 +1,7 @@
 """Kafka's own command-line tools, run from their jars against whatever brokers a test names.
 
 Here: where the jars come from, and one JVM for each command. `FENCEPOST_KAFKA_JARS` names a directory that has
-`kafka-4.0.0/*.jar` and `kafka-3.9.1/*.jar`; with `FENCEPOST_JAVA_TESTS=1` Maven fetches what is missing, into that
+`kafka-VERSION/*.jar` for 3.9.1, 4.0.0 and 4.2.0; with `FENCEPOST_JAVA_TESTS=1` Maven fetches what is missing, into that
 directory or into the cache of the user. Not here: what the tools must print.
 """
 
@@ -33,6 +33,7 @@ TOOLS = {
     "configs": "kafka.admin.ConfigCommand",
     "console-consumer": "org.apache.kafka.tools.consumer.ConsoleConsumer",
     "console-producer": "org.apache.kafka.tools.ConsoleProducer",
+    "console-share-consumer": "org.apache.kafka.tools.consumer.ConsoleShareConsumer",
     "consumer-groups": "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
     "dump-log": "kafka.tools.DumpLogSegments",
     "features": "org.apache.kafka.tools.FeatureCommand",
@@ -41,6 +42,7 @@ TOOLS = {
     "log-dirs": "org.apache.kafka.tools.LogDirsCommand",
     "metadata-quorum": "org.apache.kafka.tools.MetadataQuorumCommand",
     "reassign-partitions": "org.apache.kafka.tools.reassign.ReassignPartitionsCommand",
+    "share-groups": "org.apache.kafka.tools.consumer.group.ShareGroupCommand",
     "topics": "org.apache.kafka.tools.TopicCommand",
     "transactions": "org.apache.kafka.tools.TransactionsCommand",
 }
