@@ -1,7 +1,8 @@
 """One partition's log on one broker: segments, leader epochs, producers, and the rules between them.
 
-Here: appending as a leader or as a follower, reading, truncation, flushing. Not here: recovery (`recovery`),
-searches by time (`timestamps`), which replica leads and what is committed (`cluster.replication`).
+Here: appending as a leader or as a follower, reading, truncation, flushing. Not here: recovery (`recovery`), the list
+of segments (`log_segments`), searches by time (`timestamps`), which replica leads and what is committed
+(`cluster.replication`).
 
 `now_ms` is the wall clock everywhere in this room. A log never syncs: `begin_flush` says which files to sync,
 the shell does it, `finish_flush` takes note (Kafka's UnifiedLog and LocalLog).
@@ -9,7 +10,6 @@ the shell does it, `finish_flush` takes note (Kafka's UnifiedLog and LocalLog).
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -36,6 +36,7 @@ from cluster.storage.checkpoints import LOG_START_FILE, RECOVERY_POINT_FILE, wri
 from cluster.storage.epochs import EpochEndOffset, EpochStart
 from cluster.storage.identity import read_topic_id, write_topic_id
 from cluster.storage.log_cleaning import LogCleaning
+from cluster.storage.log_segments import LogSegments
 from cluster.storage.producers import BatchSequence, ProducerStates
 from cluster.storage.recovery import RecoveredLog, load_producers, recover_log
 from cluster.storage.segment import Segment
@@ -79,14 +80,12 @@ class Log:
         self._disk = disk
         self.directory = directory
         self._settings = settings
-        self._segments = recovered.segments
-        self._base_offsets = [segment.base_offset for segment in recovered.segments]
-        self._active = recovered.segments[-1]
-        self.cleaning = LogCleaning(disk, directory, self._segments, self._base_offsets, recovered.cleaned_offset)
+        self._segments = LogSegments(disk, directory, recovered.segments)
+        self.cleaning = LogCleaning(disk, directory, self._segments, recovered.cleaned_offset)
         self._epochs = recovered.epochs
         self.producers: ProducerStates = recovered.producers
         self.log_start_offset = recovered.log_start_offset
-        self.log_end_offset = self._active.next_offset
+        self.log_end_offset = self._segments.active.next_offset
         self.recovery_point = recovered.recovery_point
         """All records below it survive a loss of power."""
         self._saved_recovery_point = recovered.recovery_point
@@ -119,7 +118,7 @@ class Log:
     @property
     def size_bytes(self) -> int:
         """The size of all segments, without their indexes."""
-        return sum(segment.size_bytes for segment in self._segments)
+        return self._segments.size_bytes
 
     @property
     def settings(self) -> LogSettings:
@@ -129,12 +128,12 @@ class Log:
     @property
     def segments(self) -> Sequence[Segment]:
         """The segments, oldest first; the last one is written to."""
-        return self._segments
+        return self._segments.all
 
     def reconfigure(self, configs: Configs) -> None:
         """Obey other configs from now on; what is written stays as it is."""
         self._settings = LogSettings.of(configs)
-        for segment in self._segments:
+        for segment in self._segments.all:
             segment.index_interval_bytes = self._settings.index_interval_bytes
 
     def assign_topic_id(self, topic_id: TopicId) -> None:
@@ -193,6 +192,7 @@ class Log:
 
     def append_as_follower(self, batches: Buffer, now_ms: int, leader_epoch: int | None = None) -> Appended:
         """Write batches copied from the leader, which must continue this log; only compaction leaves offsets out.
+
         Raises KafkaError: CORRUPT_MESSAGE (also for a newer epoch, KAFKA-18723), KAFKA_STORAGE_ERROR.
         """
         view = memoryview(batches)
@@ -239,8 +239,9 @@ class Log:
     def _append(self, chunk: memoryview, headers: list[BatchHeader], now_ms: int) -> None:
         if self.log_end_offset == self.recovery_point:
             self._unflushed_since_ms = now_ms
-        self._active.append(chunk, headers)
-        self.log_end_offset = self._active.next_offset
+        active = self._segments.active
+        active.append(chunk, headers)
+        self.log_end_offset = active.next_offset
         for header in headers:
             if header[9] >= 0:
                 if header[5] & CONTROL_FLAG:
@@ -256,31 +257,23 @@ class Log:
         marker = read_marker(chunk, position, header)
         aborted = None if marker is None else self.producers.end(header, marker)
         if aborted is not None:
-            self._active.aborted.append(aborted)
+            self._segments.active.aborted.append(aborted)
 
     def _has_room(self, headers: list[BatchHeader]) -> bool:
-        settings = self._settings
-        return self._active.has_room(headers, settings.segment_bytes, settings.index_bytes_max) and (
-            self._active.age_ms(headers[-1][8]) <= settings.roll_ms
+        settings, active = self._settings, self._segments.active
+        return active.has_room(headers, settings.segment_bytes, settings.index_bytes_max) and (
+            active.age_ms(headers[-1][8]) <= settings.roll_ms
         )
 
     def roll(self) -> None:
         """Close the active segment and begin the next one at the log's end; an empty one stays. Raises DiskError."""
-        if self._active.size_bytes > 0:
+        if self._segments.active.size_bytes > 0:
             self._roll()
 
     def _roll(self) -> None:
-        self._active.write_indexes(is_final=True)
-        offset = self.log_end_offset
-        write_snapshot(self._disk, self.directory, offset, self.producers)
-        self._begin_segment(offset)
-
-    def _begin_segment(self, offset: int) -> None:
-        segment = Segment(self._disk, self.directory, offset, self._settings.index_interval_bytes)
-        segment.create()
-        self._segments.append(segment)
-        self._base_offsets.append(offset)
-        self._active = segment
+        self._segments.active.write_indexes(is_final=True)
+        write_snapshot(self._disk, self.directory, self.log_end_offset, self.producers)
+        self._segments.begin(self.log_end_offset, self._settings.index_interval_bytes)
 
     # Reading
 
@@ -298,31 +291,26 @@ class Log:
         if offset >= end_offset or offset == self.log_end_offset:
             return b""
         try:
-            return self._segment_of(offset).read(offset, max_bytes, end_offset, at_least_one)
+            return self._segments.holding(offset).read(offset, max_bytes, end_offset, at_least_one)
         except DiskError as error:
             raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, f"{self.directory}: {error}") from error
 
     def aborted_transactions(self, records: bytes) -> list[tuple[int, int]]:
         """Return producer id and first offset of the aborted transactions that batches just read may belong to."""
-        if not records or not any(len(segment.aborted) for segment in self._segments):
+        if not records or not any(len(segment.aborted) for segment in self._segments.all):
             return []
         ends = [(header.base_offset, header.next_offset) for _, header in iterate_headers(records)]
-        return find_aborted(self._segments, ends[0][0], ends[-1][1])
+        return find_aborted(self._segments.all, ends[0][0], ends[-1][1])
 
     def offset_for_timestamp(self, timestamp: int) -> TimestampOffset | None:
         """Return the first record of `timestamp` or later; None when there is none. Raises KafkaError."""
         with _storage_errors(self.directory):
-            return find_timestamp(self._segments, timestamp, self.log_start_offset)
+            return find_timestamp(self._segments.all, timestamp, self.log_start_offset)
 
     def max_timestamp_offset(self) -> TimestampOffset | None:
         """Return the first record that has the largest timestamp; None when the log is empty. Raises KafkaError."""
         with _storage_errors(self.directory):
-            return find_max_timestamp(self._segments, self.log_start_offset)
-
-    def _segment_of(self, offset: int) -> Segment:
-        if offset >= self._active.base_offset:
-            return self._active
-        return self._segments[max(0, bisect_right(self._base_offsets, offset) - 1)]
+            return find_max_timestamp(self._segments.all, self.log_start_offset)
 
     # Leader epochs
 
@@ -348,14 +336,12 @@ class Log:
         self._epochs.truncate_from_end(offset)
         if offset >= self.log_end_offset:
             return False
-        if offset <= self._segments[0].base_offset:
+        if offset <= self._segments.base_offset:
             self.truncate_fully_and_start_at(offset)
             return True
         self._truncations += 1
         self._lower_recovery_point(offset)
-        while self._active.base_offset >= offset:
-            self._drop_active()
-        self._active.truncate_to(offset)
+        self._segments.truncate_to(offset)
         self._end_truncation()
         return True
 
@@ -363,29 +349,21 @@ class Log:
         """Drop everything; the next record has this offset."""
         self._truncations += 1
         self._lower_recovery_point(offset)
-        while self._segments:
-            self._drop_active()
-        self._begin_segment(offset)
+        self._segments.replace_all(offset, self._settings.index_interval_bytes)
         self._epochs.clear()
         self._move_log_start(offset)
         self._end_truncation()
         self.recovery_point = offset  # there is nothing that could be lost
 
-    def _drop_active(self) -> None:
-        self._segments.pop().delete()
-        self._base_offsets.pop()
-        if self._segments:
-            self._active = self._segments[-1]
-
     def _end_truncation(self) -> None:
-        self.log_end_offset = self._active.next_offset
+        self.log_end_offset = self._segments.active.next_offset
         self._lower_recovery_point(self.log_end_offset)
         self._epochs.truncate_from_end(self.log_end_offset)
         if self.log_start_offset > self.log_end_offset:
             self._move_log_start(self.log_end_offset)
         delete_snapshots(self._disk, self.directory, lambda offset: offset <= self.log_end_offset)
         if len(self.producers):  # what is left of nobody is nobody
-            self.producers = load_producers(self._disk, self.directory, self._segments)
+            self.producers = load_producers(self._disk, self.directory, self._segments.all)
 
     def _lower_recovery_point(self, offset: int) -> None:
         """What is appended from `offset` on is not durable yet: say so on disk before the old records go."""
@@ -408,12 +386,10 @@ class Log:
         if offset <= self.log_start_offset:
             return
         self._move_log_start(offset)
-        while len(self._segments) > 1 and self._segments[1].base_offset <= offset:
-            self._segments.pop(0).delete()
-            self._base_offsets.pop(0)
+        if self._segments.delete_below(offset):
             self.cleaning.lost_head()
         self._epochs.truncate_from_start(offset)
-        delete_snapshots(self._disk, self.directory, lambda found: found >= self._base_offsets[0])
+        delete_snapshots(self._disk, self.directory, lambda found: found >= self._segments.base_offset)
 
     def retention_offset(self, now_ms: int, committed_offset: int) -> int:
         """Return the log start offset that retention.ms and retention.bytes ask for.
@@ -423,7 +399,7 @@ class Log:
         settings = self._settings
         excess_bytes = self.size_bytes - settings.retention_bytes if settings.retention_bytes >= 0 else 0
         offset = self.log_start_offset
-        for segment in self._segments:
+        for segment in self._segments.all:
             is_old = segment.max_timestamp >= 0 and 0 <= settings.retention_ms < now_ms - segment.max_timestamp
             may_go = segment.size_bytes > 0 and segment.next_offset <= committed_offset
             if not may_go or not (is_old or excess_bytes >= segment.size_bytes):
@@ -450,20 +426,19 @@ class Log:
     @property
     def has_closed_unflushed(self) -> bool:
         """Whether a closed segment is not synced yet. Kafka syncs those in the background, after every roll."""
-        return self.recovery_point < self._active.base_offset
+        return self.recovery_point < self._segments.active.base_offset
 
     def begin_flush(self) -> Flush:
         """Say which files to sync to make everything that is appended by now durable."""
-        self._active.write_indexes(is_final=False)
-        first = max(0, bisect_right(self._base_offsets, self.recovery_point) - 1)
-        paths = tuple(path for segment in self._segments[first:] for path in segment.paths)
+        self._segments.active.write_indexes(is_final=False)
+        paths = tuple(path for segment in self._segments.since(self.recovery_point) for path in segment.paths)
         return Flush(paths, self.log_end_offset, self._truncations)
 
     def finish_flush(self, flush: Flush, now_ms: int) -> None:
         """Take note that all files of a flush are synced."""
         if flush.truncations != self._truncations or flush.offset <= self.recovery_point:
             return
-        has_new_segment = self._saved_recovery_point < self._active.base_offset <= flush.offset
+        has_new_segment = self._saved_recovery_point < self._segments.active.base_offset <= flush.offset
         self.recovery_point = flush.offset
         self._unflushed_since_ms = now_ms
         # The checkpoint only bounds the scan of the next start. Written at every flush it would double its price.
@@ -473,8 +448,8 @@ class Log:
 
     def close(self) -> None:
         """Write down what makes the next start quick. Flush before: only what is synced needs no scan then."""
-        self._active.write_indexes(is_final=True)
-        delete_snapshots(self._disk, self.directory, lambda offset: offset in self._base_offsets)
+        self._segments.active.write_indexes(is_final=True)
+        delete_snapshots(self._disk, self.directory, lambda offset: offset in self._segments.base_offsets)
         write_snapshot(self._disk, self.directory, self.log_end_offset, self.producers)
         if self._saved_recovery_point != self.recovery_point:
             self._save_recovery_point()

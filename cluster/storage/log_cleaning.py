@@ -6,32 +6,24 @@ here: what is compacted and how (`compaction`).
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Sequence
 
 from cluster.base.ports import Disk
 from cluster.storage.checkpoints import CLEANER_FILE, write_offset
 from cluster.storage.cleaning_plan import Dirt, measure_dirt
+from cluster.storage.log_segments import LogSegments
 from cluster.storage.segment import Segment
 from cluster.storage.settings import LogSettings
-from cluster.storage.swap_files import CLEANED, swap_segments
+from cluster.storage.swap_files import CLEANED
 
 
 class LogCleaning:
-    """The compacted side of a log, whose segments and base offsets it shares."""
+    """The compacted side of a log, whose segments it shares."""
 
-    def __init__(
-        self,
-        disk: Disk,
-        directory: str,
-        segments: list[Segment],
-        base_offsets: list[int],
-        cleaned_offset: int | None,
-    ) -> None:
+    def __init__(self, disk: Disk, directory: str, segments: LogSegments, cleaned_offset: int | None) -> None:
         self._disk = disk
         self._directory = directory
         self._segments = segments
-        self._base_offsets = base_offsets
         self._cleaned_offset = cleaned_offset
         self._unfinished: str | None = None
         self.losses = 0
@@ -40,7 +32,7 @@ class LogCleaning:
     @property
     def closed_segments(self) -> Sequence[Segment]:
         """All but the one that is written to, oldest first."""
-        return self._segments[:-1]
+        return self._segments.closed
 
     @property
     def has_gaps(self) -> bool:
@@ -50,7 +42,7 @@ class LogCleaning:
     def allow_gaps(self) -> None:
         """Offsets may be missing from now on, durably: called before the first batch behind a gap is written."""
         if self._cleaned_offset is None:
-            self.go_on_at(self._base_offsets[0])
+            self.go_on_at(self._segments.base_offset)
 
     def go_on_at(self, offset: int) -> None:
         """The next compaction begins here: nothing below is dirty."""
@@ -70,7 +62,7 @@ class LogCleaning:
 
     def measure_dirt(self, settings: LogSettings, limit_offset: int, now_ms: int) -> Dirt:
         """Say which part of the log compaction has not seen and may touch, up to `limit_offset`."""
-        cleaned_offset = max(self._cleaned_offset or 0, self._base_offsets[0])
+        cleaned_offset = max(self._cleaned_offset or 0, self._segments.base_offset)
         return measure_dirt(self.closed_segments, cleaned_offset, limit_offset, now_ms, settings.cleaning)
 
     def begin_segment(self, base_offset: int, settings: LogSettings) -> Segment:
@@ -89,13 +81,6 @@ class LogCleaning:
 
     def swap_in(self, sources: Sequence[Segment], cleaned: Segment) -> None:
         """Let a synced segment take the place of those that it was made from. Raises DiskError."""
-        first = bisect_right(self._base_offsets, sources[0].base_offset) - 1
-        last = first + len(sources)
-        assert self._segments[first:last] == list(sources), "a log that lost something is not compacted on"
-        assert last < len(self._segments), "the active segment is not compacted"
-        assert cleaned.next_offset == sources[-1].next_offset, "the last batch of a segment stays"
         self.allow_gaps()
         self._unfinished = None
-        swap_segments(self._disk, sources, cleaned)
-        self._segments[first:last] = [cleaned]
-        self._base_offsets[first:last] = [cleaned.base_offset]
+        self._segments.swap_in(sources, cleaned)

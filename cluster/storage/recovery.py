@@ -7,6 +7,7 @@ batch: the log ends before the first batch that is damaged or does not continue 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cluster.base.ports import Disk
@@ -64,7 +65,7 @@ def recover_log(disk: Disk, directory: str, settings: LogSettings, now_ms: int) 
     return RecoveredLog(segments, epochs, producers, log_start_offset, recovery_point, cleaned_offset)
 
 
-def load_producers(disk: Disk, directory: str, segments: list[Segment]) -> ProducerStates:
+def load_producers(disk: Disk, directory: str, segments: Sequence[Segment]) -> ProducerStates:
     """Rebuild what the log remembers of producers: the newest sound snapshot, then the batches behind it.
 
     Where indexes of aborted transactions were lost, the batches are read from there on, and the indexes made anew.

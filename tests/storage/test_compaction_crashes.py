@@ -193,6 +193,6 @@ def test_a_crash_that_would_lose_a_value_is_seen(monkeypatch: pytest.MonkeyPatch
         disk.rename(cleaned.path, path)
         cleaned.path = path
 
-    monkeypatch.setattr("cluster.storage.log_cleaning.swap_segments", careless)
+    monkeypatch.setattr("cluster.storage.log_segments.swap_segments", careless)
     with pytest.raises(AssertionError):
         test_every_single_step_of_one_compaction()
