@@ -67,7 +67,7 @@ class BrokerContext:
     `image` returns the latest metadata that was applied; the node calls `image_changed` after each change. `flush`
     makes a partition's log durable, and raises DiskError when it cannot. `peers` is the way to other brokers.
     `active_controller` is whom this broker believes to lead the quorum, which `may_have_replaced_us` when it has not
-    answered a heartbeat for a session.
+    answered a heartbeat for a session; `heard_again` waits so many milliseconds at most until it does.
     """
 
     node_id: NodeId
@@ -80,6 +80,7 @@ class BrokerContext:
     active_controller: Callable[[], NodeId]
     broker_epoch: Callable[[], int]
     may_have_replaced_us: Callable[[], bool]
+    heard_again: Callable[[int], Awaitable[bool]]
     flush: Callable[[Partition], Awaitable[None]]
     peers: PeerPort
     request_faults: RequestFaults | None = None

@@ -8,8 +8,10 @@ UNSTABLE_OFFSET_COMMIT, and consumers ask again. 8 adds several groups at once, 
 UNKNOWN_TOPIC_ID. From 9 on a member of the new protocol says who it is (KIP-848): UNKNOWN_MEMBER_ID,
 STALE_MEMBER_EPOCH.
 Departures: a coordinator whose records are held back by a lack of in-sync replicas lets readers wait with writers. One
-whose heartbeats the controller does not answer may have been replaced and says NOT_COORDINATOR; in Kafka it tells what
-it knew until it hears of its successor, and a copier that believes it copies twice, transactions or not.
+whose heartbeats the controller does not answer may have been replaced: it tells nothing until it is heard again, and
+says NOT_COORDINATOR when that takes `offsets.commit.timeout.ms`. In Kafka it tells what it knew until it hears of its
+successor, and a copier that believes it copies twice, transactions or not. It waits because a heartbeat may only be
+late, and librdkafka does not ask again for offsets that were refused unless it has to rejoin.
 """
 
 from __future__ import annotations
@@ -76,14 +78,18 @@ async def _fetch(
     if not group_id:
         return ErrorCode.INVALID_GROUP_ID
     epoch = context.groups.epoch_of(group_id)
-    try:
-        found: Found = await context.groups.ask(
-            group_id, lambda shard, token, now: shard.fetch(token, group_id, partitions, identity, must_be_stable)
-        )
-    except KafkaError as error:
-        return error.code
-    if context.may_have_replaced_us():
-        return ErrorCode.NOT_COORDINATOR
+    timeout_ms = context.configs.integer("offsets.commit.timeout.ms")
+    while True:
+        try:
+            found: Found = await context.groups.ask(
+                group_id, lambda shard, token, now: shard.fetch(token, group_id, partitions, identity, must_be_stable)
+            )
+        except KafkaError as error:
+            return error.code
+        if not context.may_have_replaced_us():
+            break
+        if not await context.heard_again(timeout_ms):
+            return ErrorCode.NOT_COORDINATOR
     if context.tracer.enabled and not isinstance(found, ErrorCode):
         for key, commit in ((key, commit) for key, commit in found.items() if commit is not UNSTABLE):
             context.tracer.emit(OffsetFetched(group_id, *key, commit.offset, epoch))

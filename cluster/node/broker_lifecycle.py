@@ -84,6 +84,7 @@ class BrokerLifecycle:
         self._may_stop = asyncio.Event()
         self._was_let_go = False
         self._heard_since_ms: int | None = None
+        self._heard = asyncio.Event()
 
     def may_be_replaced(self) -> bool:
         """Whether the controller, not having heard of this broker for a session, may have let others take over.
@@ -92,6 +93,15 @@ class BrokerLifecycle:
         """
         now_ms = self._world.clock.monotonic_ms()
         return self._heard_since_ms is None or now_ms - self._heard_since_ms >= self._session_timeout_ms
+
+    async def heard_again(self, timeout_ms: int) -> bool:
+        """Return True when the controller next tells this broker that it may serve, False when it does not in time."""
+        try:
+            async with asyncio.timeout(timeout_ms / 1000):
+                await self._heard.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def run(self) -> None:
         """Keep this broker registered and heard until it may shut down, or until cancelled.
@@ -215,6 +225,9 @@ class BrokerLifecycle:
 
     def _hear(self, reply: rpc.BrokerHeartbeatReply, sent_ms: int) -> None:
         self._heard_since_ms = None if reply.is_fenced else sent_ms
+        if not reply.is_fenced:
+            self._heard.set()
+            self._heard = asyncio.Event()  # for who waits for the next time
         if reply.should_shut_down:
             self._was_let_go = True
             self._may_stop.set()

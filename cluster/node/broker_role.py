@@ -51,6 +51,7 @@ class BrokerRole:
             active_controller=lambda: self.follower.active_controller,
             broker_epoch=lambda: self.lifecycle.broker_epoch,
             may_have_replaced_us=self.lifecycle.may_be_replaced,
+            heard_again=self.lifecycle.heard_again,
             flush=self._replication.flush,
             request_faults=world.request_faults,
             peers=self._peers,

@@ -241,11 +241,16 @@ class LoneBroker:
             active_controller=lambda: NodeId(101),
             broker_epoch=lambda: 7,
             may_have_replaced_us=lambda: self.is_cut_off,
+            heard_again=self._heard_again,
             flush=self._flush,
             peers=self.peers,
         )
         self.peers.own = (TransactionService(self.context), SharingService(self.context))
         self.set_image(replace(self.image, offset=1, brokers={n: registration(n) for n in (1, 2, 3)}))
+
+    async def _heard_again(self, timeout_ms: int) -> bool:
+        await asyncio.sleep(timeout_ms / 1000)
+        return not self.is_cut_off
 
     async def _flush(self, partition: Partition) -> None:
         if self.flush_gate is not None:
