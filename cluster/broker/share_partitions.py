@@ -44,6 +44,9 @@ class Delivered(NamedTuple):
     acquired: Sequence[Acquired]
 
 
+NOTHING = Delivered(b"", ())
+
+
 class LedShare:
     """One share partition while its partition is led here."""
 
@@ -139,21 +142,32 @@ class LedShare:
         share = self._share
         assert share is not None, "the caller has loaded it"
         share.limits = self._limits()
-        if share.is_full or records_max <= 0:
-            return Delivered(b"", ())
         share.log_starts_at(self.partition.log.log_start_offset)
-        outcome = self.partition.read(offset=share.next_fetch_offset, max_bytes=max_bytes, at_least_one=True)
-        if outcome.error is not ErrorCode.NONE:
-            return outcome.error
-        data = memoryview(outcome.records)
+        share.log_ends_at(self.partition.log_end_offset)
+        read_at = -1
+        while read_at < share.next_fetch_offset and not share.is_full:  # nothing may be there that can be given
+            read_at = share.next_fetch_offset
+            outcome = self.partition.read(offset=read_at, max_bytes=max_bytes, at_least_one=True)
+            if outcome.error is not ErrorCode.NONE:
+                return outcome.error
+            delivered = self._give(share, member, read_at, outcome.records, records_max)
+            if delivered.acquired or not outcome.records:
+                return delivered
+        return NOTHING
+
+    def _give(self, share: SharePartition, member: str, read_at: int, records: bytes, records_max: int) -> Delivered:
+        """Give a member what is free of some batches that were read, and no more batches than that."""
+        data, end = memoryview(records), read_at
         ranges, ends = [], []
         for position, header in iterate_headers(data):
+            end = header.next_offset
             if not header.is_control:
-                ranges.append((header.base_offset, header.next_offset - 1))
-                ends.append((header.next_offset - 1, position + header.size_bytes))
+                ranges.append((header.base_offset, end - 1))
+                ends.append((end - 1, position + header.size_bytes))
+        share.found_only(read_at, ranges, end)
         acquired = share.acquire(member, ranges, records_max, self._context.clock.monotonic_ms())
         if not acquired:
-            return Delivered(b"", ())
+            return NOTHING
         self._arm()
         last = acquired[-1].last_offset
         size = next(end for last_offset, end in ends if last_offset >= last)

@@ -120,6 +120,20 @@ class SharePartition:
 
     # --- delivering -------------------------------------------------------------------------------
 
+    def found_only(self, first: int, ranges: Sequence[tuple[int, int]], end: int) -> None:
+        """Between `first`, which was read at, and `end` the log has these ranges of records: nobody gets the rest.
+
+        What was free may have been taken by compaction, and what follows may be markers of transactions.
+        """
+        position = first
+        for low, high in (*ranges, (end, end)):
+            for offset in range(max(position, self._start), min(low, self._end)):
+                if self._is_free(offset):
+                    self._deliveries[offset] = replace(self._deliveries[offset], state=RecordState.ARCHIVED)
+            position = high + 1
+        self._advance()
+        self._pass_over(next((low for low, high in ranges if high >= self._end), end))
+
     def acquire(self, member: str, ranges: Iterable[tuple[int, int]], records_max: int, now_ms: int) -> list[Acquired]:
         """Give a member what is free in batches that were read, given by their first and last offsets.
 
@@ -145,15 +159,24 @@ class SharePartition:
         return given
 
     def _make_room(self, offset: int) -> bool:
-        """Track an offset, and those before it that the log does not have any more; false when there is no room."""
+        """Track an offset, and those before it, which the log does not have; false when there is no room."""
+        self._pass_over(offset)
         if offset >= self._start + self.limits.locks_max:
             return False
-        for missing in range(self._end, offset):
-            self._deliveries[missing] = Delivery(RecordState.ARCHIVED)
         if offset >= self._end:
             self._deliveries[offset] = Delivery()
             self._end = offset + 1
         return True
+
+    def _pass_over(self, end: int) -> None:
+        """Count what is not tracked below `end` as done, as far as there is room for it."""
+        if self._start == self._end:
+            self._start = self._end = max(self._end, end)
+            return
+        end = min(end, self._start + self.limits.locks_max)
+        for missing in range(self._end, end):
+            self._deliveries[missing] = Delivery(RecordState.ARCHIVED)
+        self._end = max(self._end, end)
 
     def acknowledge(self, member: str, acknowledgements: Sequence[Acknowledgement], now_ms: int) -> ErrorCode:
         """Take in what a member says of what it was given: all of it, or with an error nothing.
@@ -204,6 +227,13 @@ class SharePartition:
                 del self._deliveries[gone]
             self._start = offset
             self._end = max(self._end, offset)
+
+    def log_ends_at(self, offset: int) -> None:
+        """Records were lost with the log of an earlier leader: what takes their place is new to everybody."""
+        if offset < self._end:
+            for lost in range(max(offset, self._start), self._end):
+                del self._deliveries[lost]
+            self._start, self._end = min(self._start, offset), offset
 
     # --- inside -----------------------------------------------------------------------------------
 

@@ -9,11 +9,13 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from lone_broker import LoneBroker, batch, on_broker, registration, turns
+from lone_broker import EPOCH_MS, LoneBroker, batch, on_broker, registration, turns
 
 from cluster.base.ids import NodeId
 from cluster.broker.share_states import write_state
+from cluster.records import EndMarker, build_batch
 from cluster.sharing import ACCEPT, REJECT, RELEASE, SharePartitionKey, ShareState
+from cluster.storage import EpochEndOffset, compact, dirt_of
 
 HEARTBEAT, DESCRIBE, FETCH, ACKNOWLEDGE, LIST_GROUPS, DELETE_GROUPS = 76, 77, 78, 79, 16, 42
 DESCRIBE_OFFSETS, ALTER_OFFSETS, DELETE_OFFSETS = 90, 91, 92
@@ -43,6 +45,7 @@ class ShareClient:
         self.name = name
         self.topic_id = topic_id
         self.epoch = 0
+        self.max_bytes = 1_000_000
 
     async def join(self) -> Any:
         return await self.client.ask(
@@ -62,7 +65,7 @@ class ShareClient:
             "share_session_epoch": self.epoch if epoch is None else epoch,
             "max_wait": timedelta(milliseconds=wait_ms),
             "min_bytes": 1,
-            "max_bytes": 1_000_000,
+            "max_bytes": self.max_bytes,
             "max_records": 100,
             "batch_size": 100,
             "topics": ({"topic_id": self.topic_id, "partitions": (part,)},),
@@ -113,7 +116,10 @@ async def prepared(broker: LoneBroker, *names: str) -> list[ShareClient]:
 
 
 def write(broker: LoneBroker, count: int) -> None:
-    data = batch(*(b"%d" % number for number in range(count)))
+    write_batch(broker, batch(*(b"%d" % number for number in range(count))))
+
+
+def write_batch(broker: LoneBroker, data: bytes) -> None:
     clock = broker.world.clock
     outcome = broker.partition("orders").append(memoryview(bytearray(data)), -1, clock.monotonic_ms(), clock.wall_ms())
     assert outcome.error == 0
@@ -234,6 +240,63 @@ def test_a_leader_whose_acknowledgements_cannot_be_kept_delivers_again() -> None
         await write_state(broker.context, key, ShareState(0, 9, 0))  # somebody else leads, and has said so
         assert await member.acknowledge(0, 1, ACCEPT) == "NOT_LEADER_OR_FOLLOWER"
         assert await start_offset(broker) == 0
+
+    held(run)
+
+
+def test_markers_of_transactions_hold_nobody_up_however_little_is_read_at_once() -> None:
+    async def run(broker: LoneBroker) -> None:
+        (member,) = await prepared(broker, "m1")
+        clock, partition = broker.world.clock, broker.partition("orders")
+        for number in range(2):
+            marker = EndMarker(5, number, True, 0)
+            assert partition.append_marker(marker, False, clock.monotonic_ms(), clock.wall_ms()).error == 0
+        write(broker, 2)
+        member.max_bytes = 1
+        assert await member.given() == [(2, 3, 1)]
+
+    held(run)
+
+
+def test_members_read_on_where_compaction_has_taken_what_they_released() -> None:
+    async def run(broker: LoneBroker) -> None:
+        (member,) = await prepared(broker, "m1")
+        log = broker.partition("orders").log
+
+        def write_key(key: bytes) -> None:
+            write_batch(broker, bytes(build_batch([(key, b"value", ())], timestamp_ms=EPOCH_MS)))
+
+        for key in (b"a", b"a", b"b"):
+            write_key(key)
+        assert await member.given() == [(0, 2, 1)]
+        assert await member.given((0, 0, RELEASE), (1, 2, ACCEPT)) == [(0, 0, 2)]
+        assert await member.acknowledge(0, 0, RELEASE) == "NONE"
+        log.roll()
+        log.finish_flush(log.begin_flush(), 0)
+        for _ in compact(log, dirt_of(log, 3, 0), 0):
+            pass
+        assert log.read(0, 1, 3, True)[:8] == bytes(7) + b"\x01", "the first record is gone"
+        write_key(b"c")
+        member.max_bytes = 1
+        assert await member.given() == [(3, 3, 1)]
+
+    on_broker(run, {**PROPERTIES, "log.cleanup.policy": "compact", "group.share.delivery.count.limit": "5"})
+
+
+def test_a_group_goes_on_where_a_log_ends_that_has_lost_records() -> None:
+    async def run(broker: LoneBroker) -> None:
+        (member,) = await prepared(broker, "m1")
+        write(broker, 1)
+        write(broker, 3)
+        assert await member.given() == [(0, 3, 1)]
+        assert await member.acknowledge(0, 3, ACCEPT) == "NONE"
+        broker.change_partition("orders", 0, leader=NodeId(2), leader_epoch=1)
+        broker.partition("orders").truncate_by_divergence(EpochEndOffset(0, 1))
+        broker.change_partition("orders", 0, leader=NodeId(1), leader_epoch=2)
+        member.epoch = 0
+        assert await member.given() == []
+        write(broker, 1)
+        assert await member.given() == [(1, 1, 1)]
 
     held(run)
 

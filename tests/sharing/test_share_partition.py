@@ -138,6 +138,38 @@ def test_what_retention_deleted_nobody_gets() -> None:
     assert records.next_fetch_offset == 9
 
 
+def test_what_compaction_took_is_waited_for_no_longer() -> None:
+    records = share()
+    records.acquire("m1", [(0, 5)], 10, 0)
+    records.acknowledge("m1", [*said(0, 1, RELEASE), *said(4, 4, RELEASE)], 0)
+    records.found_only(0, [(3, 3)], 5)
+    assert records.next_fetch_offset == 6
+    records.acknowledge("m1", [*said(2, 3), *said(5, 5)], 0)
+    assert records.start_offset == 6
+
+
+def test_a_gap_may_be_longer_than_what_may_be_in_delivery() -> None:
+    records = share()
+    records.found_only(0, [(50, 51)], 52)
+    assert records.acquire("m1", [(50, 51)], 10, 0) == [Acquired(50, 51, 1)]
+    records.found_only(52, [(100, 100)], 101)
+    assert records.acquire("m2", [(100, 100)], 10, 0) == []
+    records.acknowledge("m1", said(50, 51), 0)
+    assert records.acquire("m2", [(100, 100)], 10, 0) == [Acquired(100, 100, 1)]
+
+
+def test_records_that_take_the_place_of_lost_ones_are_given() -> None:
+    records = share()
+    records.acquire("m1", [(0, 5)], 10, 0)
+    records.acknowledge("m1", said(1, 5), 0)
+    records.log_ends_at(3)
+    assert records.next_fetch_offset == 3
+    assert records.acknowledge("m1", said(0, 0), 0) is ErrorCode.NONE
+    assert records.start_offset == 3
+    records.log_ends_at(1)
+    assert records.acquire("m2", [(1, 2)], 10, 0) == [Acquired(1, 2, 1)]
+
+
 def test_whoever_leads_next_goes_on_with_what_was_kept() -> None:
     records = share()
     records.acquire("m1", [(0, 5)], 10, 0)
