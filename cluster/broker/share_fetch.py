@@ -47,9 +47,7 @@ async def handle(context: BrokerContext, version: int, message: Message) -> Fiel
         return _response(context, session, acknowledged, {})
     asked = [(topic.topic_id, part.partition_index) for topic in message.topics for part in topic.partitions]
     forgotten = [(topic.topic_id, number) for topic in message.forgotten_topics_data for number in topic.partitions]
-    session.take(asked, forgotten)
-    if message.share_session_epoch == INITIAL_EPOCH:
-        _look_for_resets(context, session)
+    _look_for_resets(context, session, session.take(asked, forgotten))
     found = await _fetch(context, session, message)
     return _response(context, session, acknowledged, found)
 
@@ -89,14 +87,16 @@ async def release(context: BrokerContext, session: ShareSession) -> None:
         led = _led_here(context, session, partition)
         if isinstance(led, LedShare):
             await led.release_all_of(session.member_id)
+    if not context.share_sessions.has_group(session.group_id):
+        context.share_partitions.forget_group(session.group_id)
 
 
 def _led_here(context: BrokerContext, session: ShareSession, partition: SharedPartition) -> LedShare | ErrorCode:
     return context.share_partitions.led_here(SharePartitionKey(session.group_id, *partition))
 
 
-def _look_for_resets(context: BrokerContext, session: ShareSession) -> None:
-    for partition in tuple(session.partitions):
+def _look_for_resets(context: BrokerContext, session: ShareSession, partitions: Sequence[SharedPartition]) -> None:
+    for partition in partitions:
         led = _led_here(context, session, partition)
         if isinstance(led, LedShare):
             led.look()

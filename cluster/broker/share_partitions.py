@@ -29,7 +29,6 @@ from cluster.sharing import (
     ShareLimits,
     SharePartition,
     SharePartitionKey,
-    ShareState,
 )
 
 log = logging.getLogger(__name__)
@@ -78,11 +77,7 @@ class LedShare:
         async with self._saving:
             if self._share is not None:
                 return
-            state = await read_state(self._context, self.key, self.leader_epoch)
-            if state.start_offset < 0:
-                start = self._first_offset()
-                begun = ShareState(state.state_epoch, self.leader_epoch, start)
-                state = await write_state(self._context, self.key, begun)
+            state = await read_state(self._context, self.key, self.leader_epoch, self._first_offset())
             self._state_epoch = state.state_epoch
             self._share = SharePartition(replace(state, leader_epoch=self.leader_epoch), self._limits())
 
@@ -92,7 +87,7 @@ class LedShare:
         return self._share is not None and not self._is_looking
 
     def look(self) -> None:
-        """Find out beside the requests where the group is, also when an admin has moved it meanwhile.
+        """Find out beside the requests where the group is, also when an admin has moved or deleted it meanwhile.
 
         Who waits is woken then.
         """
@@ -104,8 +99,10 @@ class LedShare:
         try:
             if self._share is None:
                 await self.load()
-            elif (await read_state(self._context, self.key, self.leader_epoch)).state_epoch != self._state_epoch:
-                self.drop()
+            else:
+                state = await read_state(self._context, self.key, self.leader_epoch)
+                if state.state_epoch != self._state_epoch or state.start_offset < 0:
+                    self.drop()
         except KafkaError as error:
             if error.code is not ErrorCode.COORDINATOR_NOT_AVAILABLE:
                 self.failure = _told(error.code)
@@ -252,6 +249,14 @@ class SharePartitions:
         """Let go of what is led elsewhere now; whoever waits for records hears of it."""
         for key in [key for key, led in self._led.items() if not led.is_current]:
             self._led.pop(key).drop()
+
+    def forget_group(self, group_id: str) -> None:
+        """Let go of a group of which nobody reads here any more; whoever comes begins with what was kept."""
+        for key in [key for key in self._led if key.group_id == group_id]:
+            self._led.pop(key).drop()
+
+    def __len__(self) -> int:
+        return len(self._led)
 
     def led_here(self, key: SharePartitionKey) -> LedShare | ErrorCode:
         """Return a share partition, loaded or not, or why it cannot be served here."""

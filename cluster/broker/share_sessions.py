@@ -28,11 +28,13 @@ class ShareSession:
     epoch: int = 1
     partitions: dict[SharedPartition, None] = field(default_factory=dict)
 
-    def take(self, added: Iterable[SharedPartition], forgotten: Iterable[SharedPartition]) -> None:
-        """Read from other partitions from now on."""
+    def take(self, named: Iterable[SharedPartition], forgotten: Iterable[SharedPartition]) -> list[SharedPartition]:
+        """Read from other partitions from now on; return those that are new."""
+        added = [partition for partition in named if partition not in self.partitions]
         self.partitions |= dict.fromkeys(added)
         for partition in forgotten:
             self.partitions.pop(partition, None)
+        return added
 
     def served(self, partition: SharedPartition) -> None:
         """Let the others have their turn first next time."""
@@ -47,6 +49,10 @@ class ShareSessions:
     def __init__(self, sessions_max: int) -> None:
         self._sessions_max = sessions_max
         self._sessions: dict[tuple[str, str], ShareSession] = {}
+
+    def has_group(self, group_id: str) -> bool:
+        """Whether a member of the group has a session."""
+        return any(group == group_id for group, _ in self._sessions)
 
     def find(self, group_id: str, member_id: str, epoch: int) -> ShareSession | ErrorCode:
         """Return the session that a request belongs to, which counts on; a new one for epoch 0.

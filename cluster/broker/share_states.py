@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from cluster.base.errors import ErrorCode, KafkaError
+from cluster.base.ids import NO_OFFSET
 from cluster.base.moments import Moment
 from cluster.broker.coordinator import SHARE_GROUP_STATE, CoordinatorHost, CoordinatorRuntime
 from cluster.broker.internal_topic_creation import TopicHost, ensure_topic
@@ -63,12 +64,15 @@ class ShareHost(CoordinatorHost, TopicHost, Protocol):
 # --- asking -------------------------------------------------------------------------------------------
 
 
-async def read_state(context: ShareHost, key: SharePartitionKey, leader_epoch: int) -> ShareState:
+async def read_state(
+    context: ShareHost, key: SharePartitionKey, leader_epoch: int, start_offset: int = NO_OFFSET
+) -> ShareState:
     """Return what is kept of a share partition. Raises KafkaError, as all of these do.
 
+    With leader epoch -1 somebody merely looks; a leader may let a group begin at `start_offset` that has not yet begun.
     COORDINATOR_NOT_AVAILABLE when no coordinator could be asked in `PATIENCE_MS`.
     """
-    request = rpc.ReadStateRequest(partition=_name(key), leader_epoch=leader_epoch)
+    request = rpc.ReadStateRequest(partition=_name(key), leader_epoch=leader_epoch, start_offset=start_offset)
     return await _ask(context, key, "ReadState", request)
 
 
@@ -120,8 +124,8 @@ async def _ask_once(context: ShareHost, key: SharePartitionKey, method: str, req
 
 async def serve_read_state(context: ShareHost, request: rpc.ReadStateRequest) -> rpc.ShareStateReply:
     """Tell what is kept of a share partition."""
-    key = _key(request.partition)
-    return await _serve(context, key, lambda shard, token, now: shard.read(token, key, request.leader_epoch))
+    key, epoch, start = _key(request.partition), request.leader_epoch, request.start_offset
+    return await _serve(context, key, lambda shard, token, now: shard.read(token, key, epoch, start))
 
 
 async def serve_write_state(context: ShareHost, request: rpc.WriteStateRequest) -> rpc.ShareStateReply:

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x63luster/rpc/sharing.proto\x12\x11\x66\x65ncepost.sharing\"K\n\x12SharePartitionName\x12\x10\n\x08group_id\x18\x01 \x01(\t\x12\x10\n\x08topic_id\x18\x02 \x01(\x0c\x12\x11\n\tpartition\x18\x03 \x01(\x05\"^\n\nStateBatch\x12\x14\n\x0c\x66irst_offset\x18\x01 \x01(\x03\x12\x13\n\x0blast_offset\x18\x02 \x01(\x03\x12\r\n\x05state\x18\x03 \x01(\x05\x12\x16\n\x0e\x64\x65livery_count\x18\x04 \x01(\x05\"\x82\x01\n\x0fShareStateValue\x12\x13\n\x0bstate_epoch\x18\x01 \x01(\x05\x12\x14\n\x0cleader_epoch\x18\x02 \x01(\x05\x12\x14\n\x0cstart_offset\x18\x03 \x01(\x03\x12.\n\x07\x62\x61tches\x18\x04 \x03(\x0b\x32\x1d.fencepost.sharing.StateBatch\"b\n\x10ReadStateRequest\x12\x38\n\tpartition\x18\x01 \x01(\x0b\x32%.fencepost.sharing.SharePartitionName\x12\x14\n\x0cleader_epoch\x18\x02 \x01(\x05\"\x80\x01\n\x11WriteStateRequest\x12\x38\n\tpartition\x18\x01 \x01(\x0b\x32%.fencepost.sharing.SharePartitionName\x12\x31\n\x05state\x18\x02 \x01(\x0b\x32\".fencepost.sharing.ShareStateValue\"c\n\x11\x42\x65ginStateRequest\x12\x38\n\tpartition\x18\x01 \x01(\x0b\x32%.fencepost.sharing.SharePartitionName\x12\x14\n\x0cstart_offset\x18\x02 \x01(\x03\"N\n\x12\x44\x65leteStateRequest\x12\x38\n\tpartition\x18\x01 \x01(\x0b\x32%.fencepost.sharing.SharePartitionName\"X\n\x0fShareStateReply\x12\x12\n\nerror_code\x18\x01 \x01(\x05\x12\x31\n\x05state\x18\x02 \x01(\x0b\x32\".fencepost.sharing.ShareStateValue2\xed\x02\n\x0bShareStates\x12T\n\tReadState\x12#.fencepost.sharing.ReadStateRequest\x1a\".fencepost.sharing.ShareStateReply\x12V\n\nWriteState\x12$.fencepost.sharing.WriteStateRequest\x1a\".fencepost.sharing.ShareStateReply\x12V\n\nBeginState\x12$.fencepost.sharing.BeginStateRequest\x1a\".fencepost.sharing.ShareStateReply\x12X\n\x0b\x44\x65leteState\x12%.fencepost.sharing.DeleteStateRequest\x1a\".fencepost.sharing.ShareStateReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x63luster/rpc/sharing.proto\x12\x11\x66\x65ncepost.sharing\"K\n\x12SharePartitionName\x12\x10\n\x08group_id\x18\x01 \x01(\t\x12\x10\n\x08topic_id\x18\x02 \x01(\x0c\x12\x11\n\tpartition\x18\x03 \x01(\x05\"^\n\nStateBatch\x12\x14\n\x0c\x66irst_offset\x18\x01 \x01(\x03\x12\x13\n\x0blast_offset\x18\x02 \x01(\x03\x12\r\n\x05state\x18\x03 \x01(\x05\x12\x16\n\x0e\x64\x65livery_count\x18\x04 \x01(\x05\"\x82\x01\n\x0fShareStateValue\x12\x13\n\x0bstate_epoch\x18\x01 \x01(\x05\x12\x14\n\x0cleader_epoch\x18\x02 \x01(\x05\x12\x14\n\x0cstart_offset\x18\x03 \x01(\x03\x12.\n\x07\x62\x61tches\x18\x04 \x03(\x0b\x32\x1d.fencepost.sharing.StateBatch\"x\n\x10ReadStateRequest\x12\x38\n\tpartition\x18\x01 \x01(\x0b\x32%.fencepost.sharing.SharePartitionName\x12\x14\n\x0cleader_epoch\x18\x02 \x01(\x05\x12\x14\n\x0cstart_offset\x18\x03 \x01(\x03\"\x80\x01\n\x11WriteStateRequest\x12\x38\n\tpartition\x18\x01 \x01(\x0b\x32%.fencepost.sharing.SharePartitionName\x12\x31\n\x05state\x18\x02 \x01(\x0b\x32\".fencepost.sharing.ShareStateValue\"c\n\x11\x42\x65ginStateRequest\x12\x38\n\tpartition\x18\x01 \x01(\x0b\x32%.fencepost.sharing.SharePartitionName\x12\x14\n\x0cstart_offset\x18\x02 \x01(\x03\"N\n\x12\x44\x65leteStateRequest\x12\x38\n\tpartition\x18\x01 \x01(\x0b\x32%.fencepost.sharing.SharePartitionName\"X\n\x0fShareStateReply\x12\x12\n\nerror_code\x18\x01 \x01(\x05\x12\x31\n\x05state\x18\x02 \x01(\x0b\x32\".fencepost.sharing.ShareStateValue2\xed\x02\n\x0bShareStates\x12T\n\tReadState\x12#.fencepost.sharing.ReadStateRequest\x1a\".fencepost.sharing.ShareStateReply\x12V\n\nWriteState\x12$.fencepost.sharing.WriteStateRequest\x1a\".fencepost.sharing.ShareStateReply\x12V\n\nBeginState\x12$.fencepost.sharing.BeginStateRequest\x1a\".fencepost.sharing.ShareStateReply\x12X\n\x0b\x44\x65leteState\x12%.fencepost.sharing.DeleteStateRequest\x1a\".fencepost.sharing.ShareStateReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,15 +38,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SHARESTATEVALUE']._serialized_start=222
   _globals['_SHARESTATEVALUE']._serialized_end=352
   _globals['_READSTATEREQUEST']._serialized_start=354
-  _globals['_READSTATEREQUEST']._serialized_end=452
-  _globals['_WRITESTATEREQUEST']._serialized_start=455
-  _globals['_WRITESTATEREQUEST']._serialized_end=583
-  _globals['_BEGINSTATEREQUEST']._serialized_start=585
-  _globals['_BEGINSTATEREQUEST']._serialized_end=684
-  _globals['_DELETESTATEREQUEST']._serialized_start=686
-  _globals['_DELETESTATEREQUEST']._serialized_end=764
-  _globals['_SHARESTATEREPLY']._serialized_start=766
-  _globals['_SHARESTATEREPLY']._serialized_end=854
-  _globals['_SHARESTATES']._serialized_start=857
-  _globals['_SHARESTATES']._serialized_end=1222
+  _globals['_READSTATEREQUEST']._serialized_end=474
+  _globals['_WRITESTATEREQUEST']._serialized_start=477
+  _globals['_WRITESTATEREQUEST']._serialized_end=605
+  _globals['_BEGINSTATEREQUEST']._serialized_start=607
+  _globals['_BEGINSTATEREQUEST']._serialized_end=706
+  _globals['_DELETESTATEREQUEST']._serialized_start=708
+  _globals['_DELETESTATEREQUEST']._serialized_end=786
+  _globals['_SHARESTATEREPLY']._serialized_start=788
+  _globals['_SHARESTATEREPLY']._serialized_end=876
+  _globals['_SHARESTATES']._serialized_start=879
+  _globals['_SHARESTATES']._serialized_end=1244
 # @@protoc_insertion_point(module_scope)

@@ -109,8 +109,11 @@ class ReadStateRequest(_message.Message):
 
     PARTITION_FIELD_NUMBER: _builtins.int
     LEADER_EPOCH_FIELD_NUMBER: _builtins.int
+    START_OFFSET_FIELD_NUMBER: _builtins.int
     leader_epoch: _builtins.int
     """-1: merely looks"""
+    start_offset: _builtins.int
+    """where a leader lets the group begin that has not read anything yet; -1: nowhere"""
     @_builtins.property
     def partition(self) -> Global___SharePartitionName: ...
     def __init__(
@@ -118,10 +121,11 @@ class ReadStateRequest(_message.Message):
         *,
         partition: Global___SharePartitionName | None = ...,
         leader_epoch: _builtins.int = ...,
+        start_offset: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["partition", b"partition"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["leader_epoch", b"leader_epoch", "partition", b"partition"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["leader_epoch", b"leader_epoch", "partition", b"partition", "start_offset", b"start_offset"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from cluster.base.answers import Answer, LogRecord
 from cluster.base.errors import ErrorCode
+from cluster.base.ids import NO_OFFSET
 from cluster.base.moments import Moment
 from cluster.sharing.record_codec import read_key, read_snapshot, read_update, write_key, write_snapshot
 from cluster.sharing.state import SharePartitionKey, ShareState
@@ -83,21 +84,32 @@ class ShareShard:
 
     # --- questions --------------------------------------------------------------------------------
 
-    def read(self, token: int, key: SharePartitionKey, leader_epoch: int) -> ShareDecision:
+    def read(
+        self, token: int, key: SharePartitionKey, leader_epoch: int, start_offset: int = NO_OFFSET
+    ) -> ShareDecision:
         """Tell the state to whoever leads the partition; earlier leaders cannot write it from then on.
 
-        With leader epoch -1 somebody merely looks. FENCED_LEADER_EPOCH for an earlier leader.
+        A group that has not read anything yet begins at `start_offset`, if the leader says one. With leader epoch -1
+        somebody merely looks. FENCED_LEADER_EPOCH for an earlier leader.
         """
         state = self._states.get(key, UNKNOWN)
-        if leader_epoch >= 0 and leader_epoch < state.leader_epoch:
+        if 0 <= leader_epoch < state.leader_epoch:
             return _refuse(token, ErrorCode.FENCED_LEADER_EPOCH)
+        if state.start_offset < 0 <= start_offset and leader_epoch >= 0:
+            return self._become(token, key, replace(state, leader_epoch=leader_epoch, start_offset=start_offset))
         if leader_epoch <= state.leader_epoch or state.start_offset < 0:
             return ShareDecision(answers=(Answer(token, state),))
         return self._become(token, key, replace(state, leader_epoch=leader_epoch))
 
     def write(self, token: int, key: SharePartitionKey, state: ShareState) -> ShareDecision:
-        """Keep what a leader has come to. FENCED_LEADER_EPOCH, FENCED_STATE_EPOCH for whoever is of the past."""
-        known = self._states.get(key, UNKNOWN)
+        """Keep what a leader has come to.
+
+        FENCED_LEADER_EPOCH, FENCED_STATE_EPOCH for whoever is of the past, as a leader is that does not know of the
+        deletion of the group.
+        """
+        known = self._states.get(key)
+        if known is None:
+            return _refuse(token, ErrorCode.FENCED_STATE_EPOCH)
         if state.leader_epoch < known.leader_epoch:
             return _refuse(token, ErrorCode.FENCED_LEADER_EPOCH)
         if state.state_epoch < known.state_epoch:

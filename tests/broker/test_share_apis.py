@@ -12,7 +12,7 @@ from uuid import UUID
 from lone_broker import EPOCH_MS, LoneBroker, batch, on_broker, registration, turns
 
 from cluster.base.ids import NodeId
-from cluster.broker.share_states import write_state
+from cluster.broker.share_states import read_state, write_state
 from cluster.records import EndMarker, build_batch
 from cluster.sharing import ACCEPT, REJECT, RELEASE, SharePartitionKey, ShareState
 from cluster.storage import EpochEndOffset, compact, dirt_of
@@ -297,6 +297,46 @@ def test_a_group_goes_on_where_a_log_ends_that_has_lost_records() -> None:
         assert await member.given() == []
         write(broker, 1)
         assert await member.given() == [(1, 1, 1)]
+
+    held(run)
+
+
+def test_a_group_that_was_deleted_and_comes_again_knows_nothing_of_its_past() -> None:
+    async def run(broker: LoneBroker) -> None:
+        first, second = await prepared(broker, "m1", "m2")
+        write(broker, 4)
+        assert await first.given() == [(0, 3, 1)]
+        assert await first.acknowledge(0, 2, ACCEPT) == "NONE"
+        await delete_group(first, second)
+        key = SharePartitionKey("g", first.topic_id, 0)
+        await asyncio.sleep(20)  # the lock that the last member held ends
+        assert (await read_state(broker.context, key, -1)).start_offset == -1
+        assert error_of(await second.join()) == "NONE"
+        assert await second.given() == [(0, 3, 1)]
+
+    held(run)
+
+
+async def delete_group(*members: ShareClient) -> None:
+    for member in members:
+        await member.client.ask(HEARTBEAT, 1, {"group_id": "g", "member_id": member.name, "member_epoch": -1})
+    deleted = await members[0].client.ask(DELETE_GROUPS, 2, {"groups_names": ("g",)})
+    assert error_of(deleted.results[0]) == "NONE"
+
+
+def test_what_a_broker_knows_of_a_group_goes_with_its_last_session() -> None:
+    async def run(broker: LoneBroker) -> None:
+        first, second = await prepared(broker, "m1", "m2")
+        write(broker, 4)
+        assert [await first.given(), await second.given()] == [[(0, 3, 1)], []]
+        assert error_of(await first.fetch(epoch=-1)) == "NONE"
+        assert len(broker.context.share_partitions) == 1
+        assert await second.given() == [(0, 3, 2)]
+        assert await second.acknowledge(0, 3, ACCEPT, epoch=-1) == "NONE"
+        assert len(broker.context.share_partitions) == 0
+        first.epoch = 0
+        write(broker, 1)
+        assert await first.given() == [(4, 4, 1)]
 
     held(run)
 

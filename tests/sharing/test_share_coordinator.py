@@ -42,8 +42,8 @@ class Log:
             successor.shard.replay(key, value)
         return successor
 
-    def read(self, leader_epoch: int = -1) -> Any:
-        return self.take(self.shard.read(0, KEY, leader_epoch))
+    def read(self, leader_epoch: int = -1, start_offset: int = -1) -> Any:
+        return self.take(self.shard.read(0, KEY, leader_epoch, start_offset))
 
     def write(self, state: ShareState) -> Any:
         return self.take(self.shard.write(0, KEY, state))
@@ -73,7 +73,9 @@ def test_a_broken_value_is_said(broken: bytes) -> None:
 def test_what_is_written_is_read_by_the_next_coordinator() -> None:
     log = Log()
     assert log.read(0) == ShareState(), "the group has read nothing yet"
-    assert isinstance(log.write(ShareState(0, 0, 5)), ShareState)
+    assert log.read(-1, 5) == ShareState(), "whoever merely looks lets nobody begin"
+    assert log.read(0, 5).start_offset == 5
+    assert log.read(0, 9).start_offset == 5, "it has begun"
     log.write(ShareState(0, 0, 7, (StateBatch(8, 9, RecordState.ACKNOWLEDGED, 1),)))
     found = log.moved().read()
     assert (found.start_offset, found.batches) == (7, (StateBatch(8, 9, RecordState.ACKNOWLEDGED, 1),))
@@ -82,7 +84,7 @@ def test_what_is_written_is_read_by_the_next_coordinator() -> None:
 
 def test_an_earlier_leader_can_neither_read_nor_write() -> None:
     log = Log()
-    log.write(ShareState(0, 3, 5))
+    log.read(3, 5)
     assert log.read(4).leader_epoch == 4
     assert log.read(3) is ErrorCode.FENCED_LEADER_EPOCH
     assert log.write(ShareState(0, 3, 9)) is ErrorCode.FENCED_LEADER_EPOCH
@@ -92,7 +94,7 @@ def test_an_earlier_leader_can_neither_read_nor_write() -> None:
 
 def test_a_leader_that_missed_a_reset_cannot_undo_it() -> None:
     log = Log()
-    log.write(ShareState(0, 0, 5))
+    log.read(0, 5)
     log.take(log.shard.begin(0, KEY, 2))
     assert log.write(ShareState(0, 0, 9)) is ErrorCode.FENCED_STATE_EPOCH
     assert (log.read().start_offset, log.read().state_epoch) == (2, 1)
@@ -101,6 +103,7 @@ def test_a_leader_that_missed_a_reset_cannot_undo_it() -> None:
 def test_what_is_deleted_is_gone() -> None:
     log = Log()
     assert log.take(log.shard.delete(0, KEY)) is ErrorCode.NONE and not log.records
-    log.write(ShareState(0, 0, 5))
+    log.read(0, 5)
     assert log.take(log.shard.delete(0, KEY)) is ErrorCode.NONE
+    assert log.write(ShareState(0, 0, 9)) is ErrorCode.FENCED_STATE_EPOCH, "its leader does not know yet"
     assert log.moved().read() == ShareState()
