@@ -80,6 +80,14 @@ def parse_added(text: str) -> dict[str, str]:
     return added
 
 
+def refused_remedy(entity: Entity) -> str:
+    """Return what to do when a config of an entity is not accepted."""
+    shows = f"`fencepost configs --describe --all --{entity.text}` shows its configs"
+    if entity.type == "brokers":
+        return f"{shows}; those that cannot change at run time are for `fencepost up --config`."
+    return f"{shows}."
+
+
 def describe_entity(entity: Entity, settings: Sequence[Setting], *, show_all: bool) -> list[str]:
     """Return the lines about an entity: what was set on it, or with `show_all` everything that applies to it."""
     if entity.name == BROKER_DEFAULTS:
@@ -160,7 +168,7 @@ class ConfigCalls:
         for name in deleted:
             entry = ConfigEntry(name, None, incremental_operation=AlterConfigOpType.DELETE)
             resource.add_incremental_config(entry)
-        with kafka_errors(DOING):
+        with kafka_errors(DOING, {"INVALID_CONFIG": refused_remedy(entity)}):
             futures = self._admin.incremental_alter_configs([resource], request_timeout=self._timeout_s)
             futures[resource].result()
 

@@ -5,7 +5,7 @@ Here: the two kinds of failure, and what librdkafka's errors become.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from cluster.lab.errors import USAGE, LabError
@@ -36,8 +36,11 @@ def failure(cause: str, remedy: str) -> LabError:
 
 
 @contextmanager
-def kafka_errors(doing: str) -> Iterator[None]:
-    """Turn confluent-kafka's exceptions into failures, told as `doing`: reason."""
+def kafka_errors(doing: str, remedies: Mapping[str, str] | None = None) -> Iterator[None]:
+    """Turn confluent-kafka's exceptions into failures, told as `doing`: reason.
+
+    `remedies` by the error's name go before the general ones: whoever asks may know more of what to do.
+    """
     from confluent_kafka import KafkaException
 
     try:
@@ -46,7 +49,7 @@ def kafka_errors(doing: str) -> Iterator[None]:
         reason = error.args[0]
         text = reason.str() if hasattr(reason, "str") else str(reason)
         name = reason.name() if hasattr(reason, "name") else ""
-        raise failure(f"{doing}: {text}", remedy_for(name)) from error
+        raise failure(f"{doing}: {text}", (remedies or {}).get(name) or remedy_for(name)) from error
 
 
 def remedy_for(error_name: str) -> str:

@@ -68,6 +68,8 @@ def _alter_resource(image: MetadataImage, configs: Configs, resource: rpc.AlterC
             raise KafkaError(ErrorCode.INVALID_REQUEST, f"{change.name} is changed more than once.")
         value = _new_value(table, change, current.get(change.name), defaults)
         if value is not None:
+            if kind == BROKER_RESOURCE:
+                _check_dynamic(table, change.name)
             check_config(table, change.name, value)
             if kind == GROUP_RESOURCE:
                 _check_bounds(configs, change.name, value)
@@ -98,6 +100,14 @@ def _resource_configs(
     # Whether a record is committed, and who may lead, must not depend on whom one asks.
     table = {key: value for key, value in DYNAMIC_BROKER_DEFINITIONS.items() if key not in _ELECTION_CONFIGS}
     return table, Configs({**configs.values, **image.broker_configs(None)}), image.broker_configs(int(name))
+
+
+def _check_dynamic(table: Mapping[str, ConfigDefinition], name: str) -> None:
+    """Raise KafkaError(INVALID_CONFIG) for a broker's config that there is, but not for this."""
+    if name in DEFINITIONS and name not in table:
+        is_for_all = name in DYNAMIC_BROKER_DEFINITIONS
+        text = "is the same for all brokers" if is_for_all else "cannot be changed while brokers run"
+        raise KafkaError(ErrorCode.INVALID_CONFIG, f"{name} {text}")
 
 
 def _check_bounds(configs: Configs, name: str, value: str) -> None:

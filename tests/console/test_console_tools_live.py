@@ -129,6 +129,8 @@ def test_topics_and_configs_are_made_changed_and_described(tools: Tools) -> None
     assert "  cleanup.policy=compact,delete sensitive=false synonyms={DYNAMIC_TOPIC_CONFIG:cleanup.policy=" in shown
     refused = tools.tool("configs", "--alter", *name, "--delete-config", "segment.bytes", exit_code=1)
     assert "Invalid config(s): segment.bytes" in refused.stderr
+    unknown = tools.tool("configs", "--alter", *name, "--add-config", "retention=1", exit_code=1).stderr
+    assert "unknown config 'retention'" in unknown and "--describe --all --topic made" in unknown
     tools.tool("topics", "--delete", *name)
     assert "does not exist as expected" in tools.tool("topics", "--delete", *name, exit_code=1).stderr
 

@@ -31,14 +31,33 @@ def two_brokers() -> SmallCluster:
     return cluster
 
 
-def alter(
+def answer(
     cluster: SmallCluster, resource: tuple[int, str], name: str, operation: int, value: str | None = None
-) -> ErrorCode:
+) -> rpc.AlterConfigsResult:
     change = rpc.AlterConfig(name=name, operation=operation, value=value)
     wanted = rpc.AlterConfigsResource(resource_type=resource[0], resource_name=resource[1], configs=[change])
     decision = alter_configs(cluster.image, cluster.configs, rpc.IncrementalAlterConfigsRequest(resources=[wanted]))
     cluster.apply(decision.records)
-    return ErrorCode(decision.reply.resources[0].error_code)
+    return decision.reply.resources[0]
+
+
+def alter(
+    cluster: SmallCluster, resource: tuple[int, str], name: str, operation: int, value: str | None = None
+) -> ErrorCode:
+    return ErrorCode(answer(cluster, resource, name, operation, value).error_code)
+
+
+@pytest.mark.parametrize(
+    ("broker", "name", "reason"),
+    [
+        ("", "num.partitions", "num.partitions cannot be changed while brokers run"),
+        ("1", "min.insync.replicas", "min.insync.replicas is the same for all brokers"),
+        ("", "min.insync", "unknown config 'min.insync'; did you mean min.insync.replicas?"),
+    ],
+)
+def test_why_a_brokers_config_is_not_changed_is_said(broker: str, name: str, reason: str) -> None:
+    result = answer(two_brokers(), (BROKER_RESOURCE, broker), name, SET, "2")
+    assert (result.error_code, result.error_message) == (ErrorCode.INVALID_CONFIG, reason)
 
 
 def test_topic_configs_are_set_appended_to_subtracted_from_and_deleted() -> None:
