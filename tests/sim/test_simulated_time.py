@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 import uuid
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -126,6 +127,36 @@ def test_a_process_that_the_run_depends_on_may_not_fail() -> None:
     with pytest.raises(SimProcessFailed, match="b1 ended with ValueError") as caught:
         run_simulation(main, 1)
     assert isinstance(caught.value.__cause__, ValueError)
+
+
+@pytest.mark.parametrize("is_failed", [True, False])
+def test_an_ended_run_is_cleared_up_whatever_its_processes_say(is_failed: bool) -> None:
+    """What is left of a run would end in the middle of a later one, by its destructors."""
+    ended: list[str] = []
+
+    async def works(name: str) -> None:
+        try:
+            await asyncio.sleep(50)
+            raise ValueError(name)
+        except asyncio.CancelledError:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0)
+            raise TypeError("unable to go") from None
+        finally:
+            ended.append(name)
+
+    async def main(simulation: Simulation) -> str:
+        for name in ("b1", "b2", "b3"):
+            simulation.run_process(name, lambda process: works(process.name))
+        await asyncio.sleep(100 if is_failed else 1)
+        return "as it should"
+
+    if is_failed:
+        with pytest.raises(SimProcessFailed, match="b1 ended with ValueError"):
+            run_simulation(main, 1)
+    else:
+        assert run_simulation(main, 1).value == "as it should"
+    assert sorted(ended) == ["b1", "b2", "b3"]
 
 
 def test_reaching_for_the_real_world_is_refused() -> None:

@@ -309,8 +309,8 @@ class SimLoop(asyncio.base_events.BaseEventLoop):
         self._heap_size_limit = 2 * len(self._heap) + HEAP_SIZE_MIN
 
     def fail(self, error: BaseException) -> None:
-        """End the run with this error, after the step in hand."""
-        if self._failure is None:
+        """End the run with this error, after the step in hand, unless it has ended already."""
+        if self._failure is None and not self._is_dissolving:
             self._failure = error
             self._stopping = True
 
