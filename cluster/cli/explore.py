@@ -11,7 +11,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,11 +21,7 @@ import typer
 from cluster.cli.run import complain, load, quiet_clients
 
 if TYPE_CHECKING:
-    from cluster.scenario import Document, Failure, Trial
-    from cluster.scenario.trial_pool import TrialPool
-
-SHRINKING_TRIES_MAX = 300
-FOUND = Path("runs", "found")
+    from cluster.scenario import Document, Exploration, Failure, Trial
 
 
 def register(app: typer.Typer) -> None:
@@ -54,7 +50,8 @@ def explore(
 ) -> None:
     """Break a scenario's cluster at random and check what its configuration promises."""
     from cluster.runtime.sim import ensure_reproducible
-    from cluster.scenario import ScenarioError, explored, make_plan, with_override
+    from cluster.scenario import Exploration, ExploredSeeds, ScenarioError, explored, make_plan, with_override
+    from cluster.scenario.trial_pool import TrialPool
 
     if go_on and first is not None:
         raise typer.BadParameter("--first and --continue exclude each other.")
@@ -71,16 +68,15 @@ def explore(
         command += ["--set", assignment]
     if seed is not None:
         raise typer.Exit(_show_one(command, document, seed, as_json=as_json))
-    progress = _Progress.of(document)
-    begin = progress.next_seed if go_on else (1 if first is None else first)
+    begin = ExploredSeeds(document).first_untried if go_on else (1 if first is None else first)
     if go_on:
         typer.echo(f"continuing with seed {begin}", err=True)
-    exploration = _Exploration(command, document, progress, as_json=as_json)
-    raise typer.Exit(
-        exploration.run(
-            range(begin, begin + seeds), jobs or os.cpu_count() or 1, keep_going=keep_going, shrinking=shrinking
-        )
-    )
+    quiet_clients()
+    teller = _Teller(seeds, as_json)
+    with TrialPool(jobs or os.cpu_count() or 1) as pool:
+        exploration = Exploration(document, pool, lambda seed: _replay(command, seed))
+        teller.explore(exploration, range(begin, begin + seeds), keep_going=keep_going, shrinking=shrinking)
+    raise typer.Exit(_exit_code(teller.verdicts))
 
 
 def _show_one(command: Sequence[str], document: Document, seed: int, *, as_json: bool) -> int:
@@ -97,122 +93,56 @@ def _show_one(command: Sequence[str], document: Document, seed: int, *, as_json:
 
 
 @dataclass
-class _Exploration:
-    """One command's seeds: what came out of them, and what was made of the failures."""
+class _Teller:
+    """Tells what comes out of an exploration, while it goes on."""
 
-    command: Sequence[str]
-    document: Document
-    progress: _Progress
+    wanted: int
     as_json: bool
     verdicts: list[str] = field(default_factory=list)
-    shrunk: list[Failure] = field(default_factory=list)
+    virtual_s: float = 0.0
+    began_s: float = field(default_factory=time.perf_counter)
 
-    def run(self, seeds: range, jobs: int, *, keep_going: bool, shrinking: bool) -> int:
-        """Try the seeds and return the exit code."""
-        from cluster.scenario.trial_pool import TrialPool
-
-        began_s = time.perf_counter()
-        virtual_s = 0.0
-        with TrialPool(jobs) as pool:
-            for trial in pool.tries(self._wanted(seeds)):
-                self.verdicts.append(trial.verdict)
-                self.progress.tried(trial.seed)
-                virtual_s += trial.virtual_s
-                self._tell(trial)
-                if trial.failure is not None and trial.verdict != "inconclusive":
-                    if shrinking:
-                        self._shrink(pool, trial, trial.failure)
-                    if not keep_going:
-                        break
-                _show(self._count(len(seeds), time.perf_counter() - began_s, virtual_s), len(self.verdicts))
+    def explore(self, exploration: Exploration, seeds: range, *, keep_going: bool, shrinking: bool) -> None:
+        """Try the seeds, to the first failure unless it shall keep going."""
+        for trial in exploration.tries(seeds):
+            self._tell(trial)
+            if trial.failure is not None and trial.verdict != "inconclusive":
+                if shrinking and not exploration.is_shrunk(trial.failure):
+                    _shrink(exploration, trial, trial.failure)
+                if not keep_going:
+                    break
+            _show(self._count(), len(self.verdicts))
         _clear()
-        self.progress.keep()
-        elapsed_s = time.perf_counter() - began_s
+        elapsed_s = time.perf_counter() - self.began_s
         typer.echo(f"{len(self.verdicts)} seeds, {self._failed()} failed, in {elapsed_s:.0f} s", err=self.as_json)
-        return _exit_code(self.verdicts)
-
-    def _wanted(self, seeds: range) -> Iterator[tuple[Document, int, str]]:
-        from cluster.scenario import explored
-
-        for seed in seeds:
-            yield explored(self.document, seed), seed, _replay(self.command, seed)
 
     def _failed(self) -> int:
         return sum(verdict != "as-expected" for verdict in self.verdicts)
 
-    def _count(self, wanted: int, elapsed_s: float, virtual_s: float) -> str:
-        tried = len(self.verdicts)
-        left_s = (wanted - tried) * elapsed_s / tried
+    def _count(self) -> str:
+        tried, elapsed_s = len(self.verdicts), time.perf_counter() - self.began_s
+        left_s = (self.wanted - tried) * elapsed_s / tried
         return (
-            f"{tried}/{wanted} seeds · {self._failed()} failed · {tried / elapsed_s:.1f} seeds/s · "
-            f"{virtual_s / elapsed_s:.0f} virtual s per s · {_duration(left_s)} left"
+            f"{tried}/{self.wanted} seeds · {self._failed()} failed · {tried / elapsed_s:.1f} seeds/s · "
+            f"{self.virtual_s / elapsed_s:.0f} virtual s per s · {_duration(left_s)} left"
         )
 
     def _tell(self, trial: Trial) -> None:
+        self.verdicts.append(trial.verdict)
+        self.virtual_s += trial.virtual_s
         if self.as_json:
             print(json.dumps(_row(trial)), flush=True)
         elif trial.verdict != "as-expected":
             _clear()
             print(trial.text, flush=True)
 
-    def _shrink(self, pool: TrialPool, trial: Trial, failure: Failure) -> None:
-        """Shrink a failure of a kind that was not shrunk yet, and write the file."""
-        from cluster.scenario import explored, found_text, shrink, try_document
 
-        if any(failure.is_like(other) for other in self.shrunk):
-            return
-        self.shrunk.append(failure)
-        _clear()
-        typer.echo(f"shrinking seed {trial.seed} ({failure}) …", err=True)
-        small = shrink(
-            explored(self.document, trial.seed),
-            lambda documents: pool.first_alike(documents, trial.seed, failure),
-            tries_max=SHRINKING_TRIES_MAX,
-            batch=pool.jobs,
-        )
-        path = FOUND / f"{small.document['name']}-{trial.seed}.yaml"
-        quiet_clients()
-        again = try_document(small.document, trial.seed, f"fencepost replay {path}")
-        remark = f"Found by: {_replay(self.command, trial.seed)}\nShrunk in {small.tried} tries"
-        remark += "." if small.is_minimal else ", when the patience for it ended."
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(found_text(small.document, again, remark))
-        steps = len(small.document.get("steps", ()))
-        typer.echo(f"{remark.splitlines()[1]} {steps} steps are left: {path}", err=True)
-        typer.echo(f"replay: fencepost replay {path}", err=True)
-
-
-class _Progress:
-    """Which seeds of a scenario were tried, over all commands in this directory: they are continued from there."""
-
-    def __init__(self, path: Path, next_seed: int) -> None:
-        self.next_seed = next_seed
-        self._path = path
-        self._tried: set[int] = set()
-
-    @classmethod
-    def of(cls, document: Document) -> _Progress:
-        """Read the progress of a scenario, which begins anew when the scenario is another."""
-        from hashlib import blake2b
-
-        digest = blake2b(json.dumps(document, sort_keys=True).encode(), digest_size=6).hexdigest()
-        path = Path("runs", "explored", f"{document['name']}-{digest}")
-        try:
-            return cls(path, int(path.read_text()))
-        except (FileNotFoundError, ValueError):
-            return cls(path, 1)
-
-    def tried(self, seed: int) -> None:
-        """Note that a seed was tried."""
-        self._tried.add(seed)
-        while self.next_seed in self._tried:
-            self._tried.remove(self.next_seed)
-            self.next_seed += 1
-
-    def keep(self) -> None:
-        """Write it down."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.write_text(f"{self.next_seed}\n")
+def _shrink(exploration: Exploration, trial: Trial, failure: Failure) -> None:
+    _clear()
+    typer.echo(f"shrinking seed {trial.seed} ({failure}) …", err=True)
+    found = exploration.shrink(trial, failure)
+    typer.echo(f"{found.shrinking} {found.steps} steps are left: {found.path}", err=True)
+    typer.echo(f"replay: fencepost replay {found.path}", err=True)
 
 
 def _replay(command: Sequence[str], seed: int) -> str:

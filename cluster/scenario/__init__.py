@@ -6,6 +6,7 @@ The face: read a document, make plans of it, run a plan in a world. Importing it
 from cluster.scenario.document import Document, read_document, with_override
 from cluster.scenario.errors import ScenarioError
 from cluster.scenario.experiment import Broken, Lab
+from cluster.scenario.exploration import Exploration, ExploredSeeds
 from cluster.scenario.explore import explored
 from cluster.scenario.found import found_text, recorded_failure
 from cluster.scenario.plan import Plan
@@ -20,6 +21,8 @@ from cluster.scenario.worlds import World, run_in, run_in_simulation, run_on_pro
 __all__ = [
     "Broken",
     "Document",
+    "Exploration",
+    "ExploredSeeds",
     "Failure",
     "Lab",
     "Lesson",

@@ -1,7 +1,7 @@
 """Exploration: random fault schedules, drawn from a seed, on a scenario's cluster and workload.
 
 Here: the budget, and which invariants the configuration promises. The scenario's own steps and expectations play no
-part. Not here: what is drawn within the budget (`swarm`), or running many seeds at once (`cluster.cli.explore`).
+part. Not here: what is drawn within the budget (`swarm`), or trying many seeds (`exploration`).
 
 The budget: never inject more than the configuration promises to survive, or every alarm is false. Processes may die as
 they like, since the page cache survives them. A loss of power is injected only where KIP-966 promises to survive it:
@@ -16,11 +16,15 @@ from random import Random
 from cluster.base.configs import Configs
 from cluster.lab.quantities import US_PER_SECOND
 from cluster.scenario.document import Document
+from cluster.scenario.errors import ScenarioError
 from cluster.scenario.schema import Scenario, check_schema
 from cluster.scenario.swarm import Swarm
 
 FAULTS_S = 40
 """Virtual seconds under faults; the scenario's own duration when that is shorter."""
+
+FAULTS_S_MIN = 4
+"""A duration that leaves room for faults between the first second and the last two."""
 
 NOT_EXPLORED = ("steps", "expect", "variants", "only", "lesson", "found")
 """What a scenario says about its own schedule."""
@@ -53,8 +57,15 @@ class Promises:
 def explored(document: Document, seed: int) -> Document:
     """Return a scenario's cluster and workload under a schedule drawn from the seed. Raises ScenarioError."""
     scenario = check_schema(document)
-    promises = promises_of(scenario)
     duration_s = min(FAULTS_S, scenario.duration // US_PER_SECOND)
+    problems = []
+    if duration_s < FAULTS_S_MIN:
+        problems.append(f"duration: exploring needs {FAULTS_S_MIN}s or more, to have room for faults")
+    if not scenario.cluster.topics:
+        problems.append("cluster/topics: exploring aims faults at partitions: name a topic")
+    if problems:
+        raise ScenarioError(problems)
+    promises = promises_of(scenario)
     changed = {key: value for key, value in document.items() if key not in NOT_EXPLORED}
     changed["seed"] = seed
     changed["duration"] = f"{duration_s}s"

@@ -7,6 +7,7 @@ Here: handing out documents, in order, and stopping at once when nobody wants th
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from multiprocessing import get_context
@@ -26,7 +27,7 @@ class TrialPool:
         self.jobs = jobs
         context = get_context("spawn")  # spawned workers inherit the pinned hash seed and nothing else
         self._pool = ProcessPoolExecutor(
-            jobs, mp_context=context, initializer=_silence_logs, max_tasks_per_child=TRIES_PER_WORKER
+            jobs, mp_context=context, initializer=_begin_worker, max_tasks_per_child=TRIES_PER_WORKER
         )
 
     def __enter__(self) -> TrialPool:
@@ -60,6 +61,7 @@ class TrialPool:
                 future.cancel()
 
 
-def _silence_logs() -> None:
-    """Silence the logs of clients and nodes in a worker: lost connections are the point of the exercise."""
+def _begin_worker() -> None:
+    """Silence the logs of clients and nodes: lost connections are the point of the exercise. Let Ctrl-C end it."""
     logging.disable(logging.CRITICAL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # or it would end the try in hand and begin another

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from cluster.scenario import check_schema, explored, make_plan, read_document
+from cluster.scenario import ExploredSeeds, ScenarioError, check_schema, explored, make_plan, read_document
 from cluster.scenario.document import with_override
 from cluster.scenario.explore import promises_of
 from cluster.scenario.swarm import Swarm
@@ -29,6 +29,15 @@ def test_every_kind_of_fault_is_drawn_and_every_schedule_is_sound() -> None:
         "isolate", "partition", "slow", "drop", "hold", "throttle", "duplicate", "reorder",
         "disk-slow", "clock", "fail", "lose-reply", "elect", "reassign",
     }  # fmt: skip
+
+
+def test_what_leaves_no_room_for_faults_is_refused_with_the_reason() -> None:
+    tiny = {"lab": "v1", "name": "tiny", "duration": "3s", "cluster": {"brokers": 3}}
+    with pytest.raises(ScenarioError) as refused:
+        explored(tiny, 1)
+    assert [problem.partition(":")[0] for problem in refused.value.problems] == ["duration", "cluster/topics"]
+    shortest = {**tiny, "duration": "4s", "cluster": {"topics": {"t": {"partitions": 1, "replication-factor": 1}}}}
+    assert all(make_plan(explored(shortest, seed)).steps for seed in range(100))
 
 
 def test_a_run_knows_some_kinds_of_faults_only() -> None:
@@ -78,3 +87,14 @@ def test_only_what_is_promised_is_expected() -> None:
     assert "no-lost-acks" in all_acks
     assert "no-lost-acks" not in one_ack
     assert set(one_ack) < set(all_acks)
+
+
+def test_exploring_goes_on_with_the_first_seed_that_nobody_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    seeds = ExploredSeeds(DOCUMENT)
+    for seed, first_untried in [(2, 1), (3, 1), (1, 4), (6, 4), (4, 5)]:  # they end in any order
+        seeds.add(seed)
+        assert ExploredSeeds(DOCUMENT).first_untried == first_untried, "whenever it is interrupted"
+    assert ExploredSeeds(with_override(DOCUMENT, "clients/p1/acks=1")).first_untried == 1, "another scenario"

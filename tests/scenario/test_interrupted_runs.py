@@ -1,7 +1,8 @@
-"""Ctrl-C in the middle of faults: exit code 130, and nothing is left behind."""
+"""Ctrl-C in the middle of faults or seeds: exit code 130, nothing is left behind, and nothing is forgotten."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -25,6 +26,8 @@ steps:
   - {id: full, at: 100ms, disk-full: b1}
 """
 
+COMMAND = (sys.executable, "-c", "from cluster.cli import main; main()")
+PATHS = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
 SOON_S = 60.0  # generous, because the machine may be busy
 
 
@@ -33,11 +36,9 @@ def test_an_interrupted_run_ends_every_process_and_says_130(tmp_path: Path) -> N
     scenario.write_text(BROKEN)
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    environment = {**os.environ, "TMPDIR": str(scratch), "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-    command = [sys.executable, "-c", "from cluster.cli import main; main()"]
     run = subprocess.Popen(
-        [*command, "run", str(scenario), "--on", "local", "--no-report"],
-        env=environment,
+        [*COMMAND, "run", str(scenario), "--on", "local", "--no-report"],
+        env={**PATHS, "TMPDIR": str(scratch)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -53,6 +54,39 @@ def test_an_interrupted_run_ends_every_process_and_says_130(tmp_path: Path) -> N
     assert list(scratch.iterdir()) == [], "the data was temporary"
     listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     assert str(scratch) not in listed
+
+
+def test_an_interrupted_exploration_continues_where_it_was(tmp_path: Path) -> None:
+    scenario = tmp_path / "short.yaml"
+    scenario.write_text(BROKEN.replace("120s", "4s"))
+    explore = [*COMMAND, "explore", str(scenario), "--json", "--jobs", "1"]
+    run = subprocess.Popen(
+        [*explore, "--seeds", "1000"],
+        env=PATHS,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        start_new_session=True,
+    )
+    assert run.stdout is not None
+    told = [run.stdout.readline() for _ in range(2)]
+    os.killpg(run.pid, signal.SIGINT)  # as a terminal does, to all processes of the command
+    more, talk = run.communicate(timeout=SOON_S)
+    assert run.returncode == 130, talk
+    assert "Traceback" not in talk
+    tried = len(told) + len(more.splitlines())
+    again = subprocess.run(
+        [*explore, "--seeds", "1", "--continue"],
+        env=PATHS,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SOON_S,
+    )
+    assert f"continuing with seed {tried + 1}\n" in again.stderr
+    assert [json.loads(line)["seed"] for line in again.stdout.splitlines()] == [tried + 1]
 
 
 def is_in_force(scratch: Path) -> bool:
