@@ -184,7 +184,10 @@ class LogStartMoved(TraceEvent):
 
 @dataclass(frozen=True, slots=True)
 class LogCompacted(TraceEvent):
-    """A replica compacted the part of its log that was dirty; sizes are of the whole log, before and after."""
+    """A replica compacted its log, which was dirty from `first_dirty_offset` on, up to `end_offset`.
+
+    Sizes are of the whole log, before and after.
+    """
 
     topic: str
     partition: int

@@ -75,10 +75,12 @@ class LogCleaner:
         except DiskError as error:
             partition.disk_failed(error)  # nothing happens when it is offline already
             return
-        if self._world.tracer.enabled:
+        end_offset = log.cleaning.cleaned_offset or 0
+        came_to_an_end = partition.is_online and end_offset > dirt.first_offset
+        if came_to_an_end and self._world.tracer.enabled:
             topic, number = partition.topic_partition
-            event = LogCompacted(topic, number, dirt.first_offset, dirt.end_offset, before_bytes, log.size_bytes)
-            self._world.tracer.emit(event)
+            sizes = (before_bytes, log.size_bytes)
+            self._world.tracer.emit(LogCompacted(topic, number, dirt.first_offset, end_offset, *sizes))
 
 
 _DONE = ""

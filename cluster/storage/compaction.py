@@ -45,14 +45,18 @@ def compact(log: Log, dirt: Dirt, now_ms: int) -> Iterator[str | None]:
     """Compact the dirty part of a log. Yields None where others may go on, or a path that must be synced first.
 
     Whoever drives it may stop at any yield; it ends by itself when the log loses its head or its tail meanwhile.
-    Raises KafkaError or DiskError when the log cannot be read or written.
+    Raises KafkaError when the log cannot be read, with nothing half done left; DiskError when the disk fails.
     """
     losses = log.cleaning.losses
-    for step in _steps(log, dirt, now_ms):
-        yield step
-        if log.cleaning.losses != losses:
-            log.cleaning.give_up()
-            return
+    try:
+        for step in _steps(log, dirt, now_ms):
+            yield step
+            if log.cleaning.losses != losses:
+                log.cleaning.give_up()
+                return
+    except KafkaError:
+        log.cleaning.give_up()
+        raise
 
 
 def _steps(log: Log, dirt: Dirt, now_ms: int) -> Iterator[str | None]:

@@ -35,9 +35,9 @@ class LogCleaning:
         return self._segments.closed
 
     @property
-    def has_gaps(self) -> bool:
-        """Whether offsets may be missing. Recovery takes a gap in any other log for damage."""
-        return self._cleaned_offset is not None
+    def cleaned_offset(self) -> int | None:
+        """Where the next compaction begins; None when no offset is missing: a gap is damage in such a log."""
+        return self._cleaned_offset
 
     def allow_gaps(self) -> None:
         """Offsets may be missing from now on, durably: called before the first batch behind a gap is written."""

@@ -296,3 +296,17 @@ def test_damaged_records_are_not_written_anew_under_a_sound_checksum(byte_from_e
         compact_fully(log, disk)
     assert refused.value.code is ErrorCode.CORRUPT_MESSAGE
     assert bytes(disk.files[segment.path]) == before
+
+
+def test_what_a_refused_compaction_had_begun_to_write_does_not_stay() -> None:
+    log, disk, _ = log_of(keyed(100))
+    compact_fully(log, disk)
+    clean = log.cleaning.closed_segments[0]
+    disk.damage(clean.path, clean.size_bytes - 1)
+    for batch in keyed(60):
+        write(log, *batch)
+    sync_all(log, disk)
+    before = {path: bytes(content) for path, content in disk.files.items()}
+    with pytest.raises(KafkaError):
+        compact_fully(log, disk)
+    assert {path: bytes(content) for path, content in disk.files.items()} == before
