@@ -17,9 +17,11 @@ SECTIONS: Mapping[str, Sequence[str]] = {
     "Tools with the flags of Kafka's own": (
         "console-producer",
         "console-consumer",
+        "console-share-consumer",
         "topics",
         "configs",
         "consumer-groups",
+        "share-groups",
         "transactions",
         "reassign-partitions",
         "leader-election",

@@ -3,59 +3,41 @@
 from __future__ import annotations
 
 import random
-import signal
-import sys
 from collections.abc import Mapping
-from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cluster.cli import kafka_options, serialisation_options
+from cluster.cli.record_printing import (
+    ConsumerConfigOption,
+    ConsumerPropertyOption,
+    DeserializerOption,
+    FormatterConfigOption,
+    FormatterOption,
+    MaxOption,
+    PropertyOption,
+    SilenceOption,
+    make_printer,
+    print_records,
+    printed_properties,
+)
 from cluster.cli.show import say
 from cluster.console.errors import usage
-from cluster.lab.errors import LabError
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer
 
     from cluster.console.message_formatter import Printer
     from cluster.console.record_source import Selection
-    from cluster.console.serialisation import Serialisation
 
 IncludeOption = Annotated[str | None, typer.Option(help="A regular expression of topics.", metavar="REGEX")]
 PartitionOption = Annotated[int | None, typer.Option(help="Read one partition, from its end unless --offset is given.")]
 OffsetOption = Annotated[str | None, typer.Option(help="Where to begin: a number, earliest, or latest.")]
 BeginningOption = Annotated[bool, typer.Option("--from-beginning", help="Begin with the first record there is.")]
-MaxOption = Annotated[int, typer.Option("--max-messages", help="Stop after so many records.", show_default=False)]
-SilenceOption = Annotated[
-    int, typer.Option("--timeout-ms", help="Stop when none came for so long.", show_default=False)
-]
 GroupOption = Annotated[str | None, typer.Option(help="The consumer group.")]
 IsolationOption = Annotated[str | None, typer.Option(help="read_committed, or read_uncommitted, the default.")]
 SkipOption = Annotated[bool, typer.Option("--skip-message-on-error", help="Pass over what cannot be printed.")]
-FormatterOption = Annotated[str | None, typer.Option(help="Kafka's DefaultMessageFormatter or NoOpMessageFormatter.")]
-PropertyOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--property",
-        "--formatter-property",
-        help="What is printed, name=value: print.key, print.value, print.timestamp, print.partition, print.offset, "
-        "print.epoch, print.headers, key.separator, line.separator, headers.separator, null.literal, "
-        "key.deserializer, value.deserializer, headers.deserializer.",
-        metavar="PROP",
-    ),
-]
-FormatterConfigOption = Annotated[Path | None, typer.Option(help="A file of such properties.")]
-ConsumerPropertyOption = Annotated[
-    list[str] | None,
-    typer.Option(help="A consumer property, such as fetch.min.bytes=1000; repeatable.", metavar="PROP"),
-]
-ConsumerConfigOption = Annotated[
-    Path | None, typer.Option("--consumer.config", "--consumer-config", help="A file of them.", metavar="FILE")
-]
-DeserializerOption = Annotated[str | None, typer.Option(help="As the property of that name.", metavar="CLASS")]
 
 
 def register(app: typer.Typer) -> None:
@@ -94,7 +76,6 @@ def console_consumer(
     schema_registry: serialisation_options.RegistryOption = None,
 ) -> None:
     """Print the records of a topic, as kafka-console-consumer does; Ctrl-C ends it."""
-    from cluster.console.property_files import load_properties, parse_pairs
     from cluster.console.serialisation import Serialisation
 
     servers = kafka_options.bootstrap(bootstrap_server)
@@ -105,29 +86,11 @@ def console_consumer(
         given["isolation.level"] = isolation_level
     properties = {**_consumer_properties(given, group, from_beginning), "bootstrap.servers": servers}
     deserializers = {"key.deserializer": key_deserializer, "value.deserializer": value_deserializer}
-    printed = load_properties(formatter_config)
-    printed.update({name: value for name, value in deserializers.items() if value})
-    printed.update(parse_pairs(formatter_property or [], "--property"))
+    printed = printed_properties(formatter_config, formatter_property, deserializers)
     keys = Serialisation(key_format, key_schema, key_message, schema_registry)
     values = Serialisation(value_format, value_schema, value_message, schema_registry)
-    prints = _printer(formatter, printed, keys, values)
+    prints = make_printer(formatter, printed, keys, values)
     _print_records(properties, selection, prints, (max_messages, timeout_ms), skips_errors=skip_message_on_error)
-
-
-def _printer(
-    class_name: str | None, properties: Mapping[str, str], keys: Serialisation, values: Serialisation
-) -> Printer:
-    """Return what prints a record."""
-    from cluster.console.message_formatter import FORMATTERS, KNOWN
-    from cluster.console.serialisation import make_decoder
-
-    kind = FORMATTERS.get((class_name or "DefaultMessageFormatter").rpartition(".")[2])
-    if kind is None:
-        raise usage(f"There is no formatter {class_name}.", f"There are {', '.join(FORMATTERS)}.")
-    prefixes = tuple(f"{side}.deserializer." for side in ("key", "value", "headers"))
-    named = {name: value for name, value in properties.items() if not name.startswith(prefixes)}
-    kafka_options.warn_of_unknown(named, KNOWN, "--property")
-    return kind(properties, make_decoder(keys), make_decoder(values))
 
 
 def _selection(
@@ -190,30 +153,8 @@ def _print_records(
     from cluster.console.record_source import consume, select
 
     consumer: Consumer = make_consumer(properties, say)
-    count = 0
-    signal.signal(signal.SIGTERM, _interrupt)  # as Ctrl-C
     try:
         select(consumer, selection)
-        for record in consume(consumer, *until, say):
-            count += 1
-            try:
-                text = prints(record)
-            except (LabError, ValueError) as error:
-                if not skips_errors:
-                    raise
-                say(f"Error processing message, skipping this message: {error}")
-                continue
-            sys.stdout.buffer.write(text)
-            sys.stdout.buffer.flush()
-    except KeyboardInterrupt:
-        pass
-    except BrokenPipeError:
-        say("Unable to write to standard out, closing consumer.")
-        sys.stdout = None  # or the interpreter fails once more when it flushes
+        print_records(consume(consumer, *until, say), prints, skips_errors=skips_errors)
     finally:
         consumer.close()
-        say(f"Processed a total of {count} messages")
-
-
-def _interrupt(signal_number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

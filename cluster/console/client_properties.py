@@ -21,6 +21,7 @@ class Role(Enum):
 
     PRODUCER = "producer"
     CONSUMER = "consumer"
+    SHARE_CONSUMER = "share consumer"
     ADMIN = "admin"
 
 

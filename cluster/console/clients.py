@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cluster.console.client_properties import Role, not_accepted, translate
 
 if TYPE_CHECKING:
-    from confluent_kafka import Consumer, Producer
+    from confluent_kafka import Consumer, Producer, ShareConsumer
     from confluent_kafka.admin import AdminClient
 
 Say = Callable[[str], None]
@@ -31,6 +31,15 @@ def make_consumer(properties: Mapping[str, str], say: Say) -> Consumer:
     from confluent_kafka import Consumer
 
     consumer: Consumer = _make(Consumer, properties, Role.CONSUMER, say)
+    return consumer
+
+
+def make_share_consumer(properties: Mapping[str, str], say: Say) -> ShareConsumer:
+    """Make a share consumer that says of each record what becomes of it. Raises LabError (usage)."""
+    from confluent_kafka import ShareConsumer
+
+    explicit = {**properties, "share.acknowledgement.mode": "explicit"}
+    consumer: ShareConsumer = _make(ShareConsumer, explicit, Role.SHARE_CONSUMER, say)
     return consumer
 
 

@@ -53,6 +53,8 @@ class ConsumedRecord:
     timestamp_type: int = 0
     timestamp_ms: int = -1
     leader_epoch: int | None = None
+    delivery_count: int | None = None
+    """For which time a member of a share group is given it."""
 
 
 Printer = Callable[[ConsumedRecord], bytes]
@@ -91,6 +93,11 @@ class MessageFormatter:
     def epoch(self, record: ConsumedRecord) -> bytes:
         """The leader epoch in which the record was written."""
         return b"Epoch:" + (b"NOT_PRESENT" if record.leader_epoch is None else b"%d" % record.leader_epoch)
+
+    def delivery(self, record: ConsumedRecord) -> bytes:
+        """How often it has been delivered to the share group."""
+        count = record.delivery_count
+        return b"Delivery:" + (b"NOT_PRESENT" if count is None else b"%d" % count)
 
     def headers(self, record: ConsumedRecord) -> bytes:
         """The headers in their order."""
@@ -134,7 +141,7 @@ _COLUMNS: tuple[tuple[str, Callable[[MessageFormatter, ConsumedRecord], bytes]],
     ("timestamp", MessageFormatter.timestamp),
     ("partition", lambda _, record: b"Partition:%d" % record.partition),
     ("offset", lambda _, record: b"Offset:%d" % record.offset),
-    ("delivery", lambda *_: b"Delivery:NOT_PRESENT"),  # counted for share groups only
+    ("delivery", MessageFormatter.delivery),
     ("epoch", MessageFormatter.epoch),
     ("headers", MessageFormatter.headers),
     ("key", MessageFormatter.key),

@@ -71,7 +71,7 @@ def consume(consumer: Consumer, max_messages: int, timeout_ms: int, say: Say) ->
             yield record_of(message)
             last_s = time.monotonic()
         elif message is not None:
-            _tell(message.error(), told, say)
+            tell(message.error(), told, say)
         elif timeout_ms >= 0 and (time.monotonic() - last_s) * 1000 > timeout_ms:
             return
 
@@ -100,7 +100,7 @@ def record_of(message: Any) -> ConsumedRecord:
     )
 
 
-def _tell(error: Any, told: set[str], say: Say) -> None:
+def tell(error: Any, told: set[str], say: Say) -> None:
     """Say what may heal by itself, once; raise what does not."""
     name = error.name()
     if name == "_PARTITION_EOF":
