@@ -1,4 +1,4 @@
-"""Making logs durable: on demand before an acknowledgement, and from time to time in the background.
+"""Making logs durable: on demand before anything is committed or acknowledged, and now and then in the background.
 
 Here: awaiting the disk for the logs, which only say what is to be synced. Not here: when a topic asks for it
 (`flush.messages`, `flush.ms` in `cluster.storage`), retention.

@@ -3,15 +3,15 @@
 Here: the stream's life: connect, fetch, apply, fetch again; back off and begin anew when it fails. Not here: what is
 asked and what an answer does (`cluster.replication.leader_feed`).
 
-The next fetch is the acknowledgement of what the last one brought, so it goes out at once; only a topic that asks
-for a flush is synced before.
+The next fetch is the acknowledgement of what the log holds, so it goes out at once; only a topic that asks for a flush
+is synced before.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import grpc.aio
 
@@ -100,7 +100,8 @@ class ReplicaFetcher:
                 response = await self._exchange(call, watch)
                 if response.error_code != ErrorCode.NONE:
                     raise FetchFailed(ErrorCode(response.error_code).name)
-                await self._take(response, watch)
+                self._take(response)
+                watch.heard()
         finally:
             watch.close()
             nudging.cancel()
@@ -111,6 +112,11 @@ class ReplicaFetcher:
         try:
             # After a nudge one fetch is outstanding already; what moved is acknowledged all the same.
             if self._unanswered == 0 or self.feed.has_news:
+                unsynced = self.feed.unsynced()
+                if unsynced:
+                    watch.pause()
+                    await self._sync(unsynced)
+                    watch.heard()
                 await self._send(call)
             response = await call.read()
         except grpc.aio.AioRpcError as error:
@@ -129,23 +135,24 @@ class ReplicaFetcher:
         self._unanswered -= 1
         return response
 
-    async def _take(self, response: FetchResponse, watch: _SilenceWatch) -> None:
-        """Apply a response, and sync what must be durable before the next fetch acknowledges it."""
+    def _take(self, response: FetchResponse) -> None:
         self._backoff_ms = FIRST_BACKOFF_MS
-        clock = self._world.clock
-        for partition in self.feed.receive(response, clock.monotonic_ms(), clock.wall_ms()):
-            watch.pause()
+        self.feed.receive(response, self._world.clock.monotonic_ms(), self._world.clock.wall_ms())
+
+    async def _sync(self, unsynced: Sequence[Partition]) -> None:
+        """Make durable what the next fetch could not acknowledge otherwise."""
+        for partition in unsynced:
             try:
                 await self._flush(partition)
             except DiskError as error:  # it is offline now, and the feed will be told
                 _logger.error("%s could not be synced: %s", partition.topic_partition, error)
-        watch.heard()
 
     async def _nudge_leader(self, call: FetchCall) -> None:
         """Send a second fetch when there is news: the leader answers the first one at once."""
         while True:
             await self._nudged.wait()
             self._nudged.clear()
+            await self._sync(self.feed.unsynced())
             if self.feed.has_news and self._unanswered == 1:
                 try:
                     await self._send(call)

@@ -100,8 +100,15 @@ class LeaderFeed:
         self._forgotten.clear()
         self._moved = {key: partition for key, partition in self._followed.items() if key not in self._delayed}
 
+    def unsynced(self) -> list[Partition]:
+        """Return the partitions that the next request names only when they are synced before."""
+        return [partition for partition in self._moved.values() if _must_sync(partition)]
+
     def request(self, broker_epoch: int, max_wait_ms: int, max_bytes: int, now_ms: int) -> FetchRequest:
-        """Return the next request. The leader holds it no longer than until a pause of some partition ends."""
+        """Return the next request, which acknowledges everything below the positions that it names.
+
+        The leader holds it no longer than until a pause of some partition ends.
+        """
         for key, delay in tuple(self._delayed.items()):
             if delay.until_ms <= now_ms and key not in self._named and key not in self._moved:
                 self._moved[key] = self._followed[key]
@@ -117,6 +124,9 @@ class LeaderFeed:
         for key, partition in moved.items():
             if partition.role is not PartitionRole.FOLLOWER:
                 continue  # its role just changed, and this feed will be told
+            if _must_sync(partition):
+                self._moved[key] = partition
+                continue
             place = place_of(partition)
             if self._named.get(key) == place:
                 continue
@@ -132,9 +142,8 @@ class LeaderFeed:
             )
         return request
 
-    def receive(self, response: FetchResponse, now_ms: int, wall_ms: int) -> list[Partition]:
-        """Apply a response and return the partitions that must be synced before the next request acknowledges them."""
-        to_flush: list[Partition] = []
+    def receive(self, response: FetchResponse, now_ms: int, wall_ms: int) -> None:
+        """Apply a response."""
         for data in response.partitions:
             key = (data.topic_id, data.partition)
             partition = self._followed.get(key)
@@ -146,9 +155,6 @@ class LeaderFeed:
                 self._moved[key] = partition
             elif partition.is_online:
                 self._pause(key, now_ms)
-            if partition.flush_needed():
-                to_flush.append(partition)
-        return to_flush
 
     def _apply(self, partition: Partition, data: PartitionData, wall_ms: int) -> ErrorCode:
         """Do what the leader says for one partition; return why it must pause, or NONE."""
@@ -173,6 +179,10 @@ class LeaderFeed:
         self._delayed[key] = _Delay(pause_ms, now_ms + pause_ms)
         self._moved.pop(key, None)
         self._forget(key)
+
+
+def _must_sync(partition: Partition) -> bool:
+    return partition.flush_needed()
 
 
 def _still_stands(partition: Partition, data: PartitionData) -> bool:

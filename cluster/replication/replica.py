@@ -40,6 +40,7 @@ class Replica:
         log: Log,
         configs: Configs,
         high_watermark: int,
+        wall_ms: int,
     ) -> None:
         self.topic_partition = topic_partition
         self.topic_id = topic_id
@@ -53,7 +54,7 @@ class Replica:
         self.high_watermark = max(log.log_start_offset, min(high_watermark, log.log_end_offset))
         self._host = host
         self._streams: dict[NodeId, StreamNotice] = {}
-        self._flush_needed = False
+        self._flush_needed = log.flush_due(wall_ms)  # a process that was killed may have left something
         self._compares_epochs = True
         self._obey(configs)
 
@@ -93,8 +94,12 @@ class Replica:
         return self.log.settings.is_compacted and self.is_online
 
     def flush_needed(self) -> bool:
-        """Whether `flush.messages` or `flush.ms` asks for a sync before what was appended is acknowledged."""
-        return self._flush_needed
+        """Whether `flush.messages` or `flush.ms` asks for a sync before anybody may rely on what the log holds.
+
+        A leader commits nothing beyond the last sync then, and a follower acknowledges nothing. Whoever appended, or is
+        about to acknowledge, has the log synced (`LogFlusher`); a log that nobody asks for is synced within a second.
+        """
+        return self._flush_needed and self.log.recovery_point < self.log.log_end_offset
 
     def flushed(self, now_ms: int, wall_ms: int) -> None:
         """A sync ended; more may have been appended meanwhile."""

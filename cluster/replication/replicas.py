@@ -155,7 +155,9 @@ class Replicas:
             self.on_disk_failure(error)
             return None
         high_watermark = self._high_watermarks.get(topic_partition, 0)
-        partition = Partition(self, topic_partition, topic_id, log=log, configs=configs, high_watermark=high_watermark)
+        partition = Partition(
+            self, topic_partition, topic_id, log=log, configs=configs, high_watermark=high_watermark, wall_ms=wall_ms
+        )
         self._partitions[topic_partition] = partition
         self._by_id[topic_id, topic_partition.partition] = partition
         return partition

@@ -15,7 +15,7 @@ from cluster.base.errors import ErrorCode
 from cluster.base.ids import NO_EPOCH
 from cluster.base.ports import Buffer
 from cluster.records import BatchHeader
-from cluster.replication import LeaderFeed, Partition, Waiter
+from cluster.replication import Partition, Waiter
 from cluster.replication.leadership import Leadership
 from cluster.replication.outcomes import ReadOutcome
 from cluster.replication.reads import ReadableReplica
@@ -84,13 +84,7 @@ def forget_the_flush(patch: pytest.MonkeyPatch) -> None:
 
 def forget_the_flush_of_a_follower(patch: pytest.MonkeyPatch) -> None:
     """Under `flush.messages` a follower fetches on before it has synced what it fetched."""
-    original = LeaderFeed.receive
-
-    def receive(feed: LeaderFeed, *response: Any) -> list[Partition]:
-        original(feed, *response)
-        return []
-
-    patch.setattr(LeaderFeed, "receive", receive)
+    patch.setattr("cluster.replication.leader_feed._must_sync", lambda partition: False)
 
 
 # --- reading --------------------------------------------------------------------------------------------

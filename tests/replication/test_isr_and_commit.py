@@ -10,6 +10,7 @@ from cluster.base.ids import NodeId
 from cluster.base.trace import HighWatermarkAdvanced, IsrChangeAnswered, IsrChangeRequested
 from cluster.replication import IsrAnswer, Leadership, PartitionRole
 from cluster.replication import leadership as leadership_file
+from cluster.storage import EpochEndOffset
 
 
 def wait(cluster: ReplicaCluster, node: int, required_offset: int) -> list[ErrorCode]:
@@ -318,3 +319,53 @@ def test_a_followers_broken_disk_ends_its_copying_only() -> None:
     stream.fetch()
     assert cluster[2].role is PartitionRole.OFFLINE
     assert cluster[1].role is PartitionRole.LEADER
+
+
+def synced(cluster: ReplicaCluster, node: int) -> None:
+    """Let a broker's sync begin and end."""
+    log = cluster[node].log
+    log.finish_flush(log.begin_flush(), cluster.wall_ms)
+    cluster[node].flushed(cluster.now_ms, cluster.wall_ms)
+
+
+def test_what_a_killed_leader_had_not_synced_is_committed_only_when_its_next_process_has() -> None:
+    cluster = ReplicaCluster(1, log_flush_interval_messages="1")
+    cluster.produce(1, "a")
+    assert cluster[1].high_watermark == 0
+    cluster.kill(1)
+    cluster.tell(1)
+    assert (cluster[1].log_end_offset, cluster[1].high_watermark) == (1, 0)
+    synced(cluster, 1)
+    assert cluster[1].high_watermark == 1
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_follower_acknowledges_nothing_that_it_has_not_synced(killed: bool) -> None:
+    cluster = ReplicaCluster(2, log_flush_interval_messages="1")
+    stream = cluster.stream(2, 1)
+    stream.fetch()
+    cluster.produce(1, "a")
+    synced(cluster, 1)
+    stream.fetch()
+    if killed:
+        cluster.kill(2)
+        cluster.tell(2)
+        stream = cluster.stream(2, 1)
+    assert [row.fetch_offset for row in stream.ask().partitions] == []
+    assert (cluster[2].log_end_offset, cluster[1].high_watermark) == (1, 0)
+    assert stream.feed.unsynced() == [cluster[2]]
+    synced(cluster, 2)
+    assert stream.feed.unsynced() == []
+    assert [row.fetch_offset for row in stream.ask().partitions] == [1]
+    assert cluster[1].high_watermark == 1
+
+
+def test_records_that_are_cut_before_they_were_synced_hold_up_nothing() -> None:
+    cluster = ReplicaCluster(2, log_flush_interval_messages="1")
+    cluster.stream(2, 1).fetch()
+    cluster.produce(1, "a")
+    synced(cluster, 1)
+    cluster.stream(2, 1).fetch()
+    assert cluster[2].flush_needed()
+    cluster[2].truncate_by_divergence(EpochEndOffset(0, 0))
+    assert cluster[2].log_end_offset == 0 and not cluster[2].flush_needed()
