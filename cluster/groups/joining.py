@@ -19,9 +19,7 @@ from cluster.groups.states import GroupState
 
 def join(turn: Turn, token: int, request: JoinRequest) -> None:
     """Decide on a JoinGroup whose session timeout was found acceptable."""
-    if turn.group.state is GroupState.DEAD:  # it is being deleted just now
-        _refuse(turn, token, ErrorCode.COORDINATOR_NOT_AVAILABLE, request.member.member_id)
-    elif request.member.member_id == UNKNOWN_MEMBER:
+    if request.member.member_id == UNKNOWN_MEMBER:
         _join_unknown(turn, token, request)
     else:
         _join_known(turn, token, request)

@@ -1,7 +1,6 @@
-"""Committed offsets: who may commit them, and what is written.
+"""Committed offsets: who may commit, read and delete them, and what is written.
 
-Here: OffsetCommit and OffsetDelete as decisions (Kafka: `OffsetMetadataManager`). Not here: where offsets are kept
-(`shard`), and those of a transaction that is still open (`pending_offsets`).
+Here: the rules of OffsetCommit, OffsetFetch and OffsetDelete. Not here: the offsets (`committed_offsets`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """Offsets that were committed in a transaction that is still open (KIP-98, KIP-447).
 
-Here: what waits for which producer's marker. Not here: who may commit (`offsets`), the offsets that count (`shard`).
+Here: what waits for which producer's marker. Not here: who may commit (`offsets`), the offsets that count
+(`committed_offsets`).
+
 An offset that is committed outside of any transaction meanwhile is the newer one, whatever becomes of the transaction.
 """
 

@@ -1,8 +1,8 @@
 """The groups whose records lie in one partition of `__consumer_offsets` (Kafka: `GroupCoordinatorShard`).
 
 Here: the state, what may be asked of it, and how records become state. Not here: the rules of each request
-(`joining`, `syncing`, `leaving`, `offsets`), and the coordinator that appends, waits and answers
-(`cluster.broker.coordinator`).
+(`joining`, `syncing`, `leaving`, `offsets`), the offsets themselves (`committed_offsets`), and the coordinator that
+appends, waits and answers (`cluster.broker.coordinator`).
 
 Every question returns a decision and changes nothing. `accept` takes a decision in once its records are in the log;
 `replay` makes the same state from the log alone.
@@ -10,15 +10,15 @@ Every question returns a decision and changes nothing. `accept` takes a decision
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from heapq import heappop, heappush
 
 from cluster.base.answers import Answer, LogRecord
 from cluster.base.errors import ErrorCode
 from cluster.base.ids import TopicId, TopicPartition
 from cluster.base.moments import Moment
 from cluster.base.ports import Tracer
+from cluster.groups.committed_offsets import CommittedOffsets
 from cluster.groups.consumer.decisions import (
     decide_classic_heartbeat,
     decide_heartbeat,
@@ -48,6 +48,7 @@ from cluster.groups.decision import (
 from cluster.groups.descriptions import describe
 from cluster.groups.expiry import expired, is_empty
 from cluster.groups.group import Group
+from cluster.groups.group_deadlines import GroupDeadlines
 from cluster.groups.joining import join
 from cluster.groups.leaving import leave, time_passed
 from cluster.groups.membership import heartbeat
@@ -58,23 +59,18 @@ from cluster.groups.offsets import (
     fetch_refusal,
     take_commit_as_life_sign,
 )
-from cluster.groups.pending_offsets import PendingOffsets
 from cluster.groups.record_codec import (
     GroupKey,
     OffsetKey,
     read_group,
     read_key,
-    read_offset,
     write_group,
     write_group_key,
-    write_offset_key,
 )
 from cluster.groups.requests import (
     CONSUMER_TYPE,
-    NO_COMMIT,
     SHARE_TYPE,
     UNKNOWN_MEMBER,
-    UNSTABLE,
     CommitOffset,
     DescribedGroup,
     JoinReply,
@@ -88,8 +84,6 @@ from cluster.groups.share.heartbeat import ShareHeartbeat
 from cluster.groups.subscription import CONSUMER_PROTOCOL
 from cluster.groups.syncing import sync
 
-Offsets = dict[TopicPartition, CommitOffset]
-
 
 class GroupShard:
     """Groups by id, and their offsets. `topics` returns the cluster's topics as this coordinator knows them."""
@@ -99,11 +93,9 @@ class GroupShard:
         self._tracer = tracer
         self._topics = topics
         self._groups: dict[str, AnyGroup] = {}
-        self._offsets: dict[str, Offsets] = {}
+        self._offsets = CommittedOffsets()
         self._replayed = ReplayedGroups()
-        self._pending = PendingOffsets()
-        self._due: list[tuple[int, str]] = []
-        self._due_of: dict[str, int] = {}
+        self._deadlines = GroupDeadlines()
         self._expiry_ms = 0
         self._not_looked_at: list[str] = []
 
@@ -113,7 +105,7 @@ class GroupShard:
         """Take one record of the log in. Raises MalformedMessage when it is not what its version says."""
         subject = None if key is None else read_key(key)
         if isinstance(subject, OffsetKey):
-            self._replay_offset(subject, value)
+            self._offsets.replay(subject, value)
         elif isinstance(subject, GroupKey):
             if value is None:
                 self._groups.pop(subject.group_id, None)
@@ -126,29 +118,17 @@ class GroupShard:
         """Take in a record of a transaction, which counts when its marker says so. Raises MalformedMessage."""
         subject = None if key is None else read_key(key)
         if isinstance(subject, OffsetKey):
-            self._pending.put(producer_id, subject, None if value is None else read_offset(value))
+            self._offsets.replay_pending(producer_id, subject, value)
 
     def replay_marker(self, producer_id: int, is_commit: bool) -> None:
         """A producer's transaction has ended: its offsets count from now on, or never will."""
-        for key, commit in self._pending.take(producer_id).items():
-            if is_commit:
-                self._offsets.setdefault(key.group_id, {})[key.partition] = commit
-                self._groups.setdefault(key.group_id, Group(key.group_id))
-
-    def _replay_offset(self, key: OffsetKey, value: bytes | None) -> None:
-        self._pending.overtaken(key)
-        offsets = self._offsets.setdefault(key.group_id, {})
-        if value is None:
-            offsets.pop(key.partition, None)
-        else:
-            offsets[key.partition] = read_offset(value)
-        if not offsets:
-            del self._offsets[key.group_id]
+        for group_id in self._offsets.replay_marker(producer_id, is_commit):
+            self._groups.setdefault(group_id, Group(group_id))
 
     def loaded(self, now_ms: int) -> None:
         """The whole log was replayed: begin to serve. Members get a full session to find this coordinator."""
         self._groups |= self._replayed.finish()
-        for group_id in self._offsets:
+        for group_id in self._offsets.groups:
             self._groups.setdefault(group_id, Group(group_id))
         for group_id, group in tuple(self._groups.items()):
             self._put(group_id, renewed(group, self._settings_of(group_id), now_ms))
@@ -162,7 +142,7 @@ class GroupShard:
                 continue
             subject = read_key(key)
             if isinstance(subject, OffsetKey):
-                self._replay_offset(subject, value)
+                self._offsets.replay(subject, value)
         if self._tracer.enabled:
             for event in decision.traces:
                 self._tracer.emit(event)
@@ -173,29 +153,24 @@ class GroupShard:
             self._put(group_id, group)
 
     def _put(self, group_id: str, group: AnyGroup | None) -> None:
-        if group is None or (group.is_forgettable and group_id not in self._offsets):
+        if group is None or (group.is_forgettable and group_id not in self._offsets.groups):
             self._groups.pop(group_id, None)
             return
         self._groups[group_id] = group
         deadline_ms = group.next_deadline_ms()
-        # Deadlines mostly move away, with each heartbeat: an entry that is too early is looked at again then.
-        if deadline_ms is not None and deadline_ms < self._due_of.get(group_id, deadline_ms + 1):
-            self._due_of[group_id] = deadline_ms
-            heappush(self._due, (deadline_ms, group_id))
+        if deadline_ms is not None:
+            self._deadlines.advance(group_id, deadline_ms)
 
     def next_deadline_ms(self) -> int | None:
         """Return when `time_passed` should be asked at the latest."""
         if not self._groups:
             return None
-        return min(self._due[0][0], self._expiry_ms) if self._due else self._expiry_ms
+        deadline_ms = self._deadlines.next_ms()
+        return self._expiry_ms if deadline_ms is None else min(deadline_ms, self._expiry_ms)
 
     def time_passed(self, now: Moment) -> Decision | None:
         """Decide what time does to one group whose deadline has passed; None when there is none left."""
-        while self._due and self._due[0][0] <= now.monotonic_ms:
-            due_ms, group_id = heappop(self._due)
-            if self._due_of.get(group_id) != due_ms:
-                continue
-            del self._due_of[group_id]
+        while (group_id := self._deadlines.take_due(now.monotonic_ms)) is not None:
             group = self._groups.get(group_id)
             if group is None:
                 continue
@@ -218,18 +193,13 @@ class GroupShard:
         while self._not_looked_at:
             group_id = self._not_looked_at.pop()
             group = self._groups.get(group_id)
-            offsets = self._offsets.get(group_id, {})
             if group is None:
                 continue
-            gone = [
-                partition
-                for partition in expired(group, offsets, now.wall_ms, self.settings.offsets_retention_ms)
-                if OffsetKey(group_id, partition) not in self._pending
-            ]
-            records = list(self._tombstones(group_id, gone))
-            has_pending = next(self._pending.of_group(group_id), None) is not None
-            ends = is_empty(group) and len(gone) == len(offsets) and not has_pending
-            ends = ends and not isinstance(group, ShareGroup)
+            offsets = self._offsets.settled(group_id)
+            gone = expired(group, offsets, now.wall_ms, self.settings.offsets_retention_ms)
+            records = self._offsets.tombstones(group_id, gone)
+            is_left_alone = is_empty(group) and len(gone) == len(self._offsets.partitions(group_id))
+            ends = is_left_alone and not isinstance(group, ShareGroup)
             if ends:
                 records += self._group_tombstones(group)
             if records:
@@ -240,8 +210,7 @@ class GroupShard:
     def retry_at(self, decision: Decision, at_ms: int) -> None:
         """What time demands could not be written: ask again later."""
         for group_id, _ in decision.groups:
-            self._due_of[group_id] = at_ms
-            heappush(self._due, (at_ms, group_id))
+            self._deadlines.set(group_id, at_ms)
 
     # --- members ----------------------------------------------------------------------------------
 
@@ -361,12 +330,7 @@ class GroupShard:
         error = fetch_refusal(self._groups.get(group_id), identity)
         if error is not ErrorCode.NONE:
             return reply_now(token, error)
-        offsets = self._offsets.get(group_id, {})
-        wanted = offsets if partitions is None else partitions
-        found = {key: offsets.get(key, NO_COMMIT) for key in wanted}
-        if require_stable:
-            found.update({key: UNSTABLE for key in wanted if OffsetKey(group_id, key) in self._pending})
-        return reply_when_committed(token, found)
+        return reply_when_committed(token, self._offsets.fetch(group_id, partitions, require_stable))
 
     def delete_offsets(self, token: int, group_id: str, partitions: Sequence[TopicPartition]) -> Decision:
         """OffsetDelete: answered with one ErrorCode for the whole, or with one for each partition."""
@@ -377,24 +341,11 @@ class GroupShard:
         if isinstance(refusals, ErrorCode):
             return reply_now(token, refusals)
         allowed = [key for key, error in refusals.items() if error is ErrorCode.NONE]
-        return replace(reply_when_committed(token, refusals), records=self._tombstones(group_id, allowed))
+        return Decision(self._offsets.tombstones(group_id, allowed), (Answer(token, refusals),))
 
     def forget_topics(self, topics: Sequence[str]) -> Decision:
         """Topics were deleted: so are all offsets committed for them, pending ones too. Nobody is answered."""
-        gone = {
-            OffsetKey(group_id, key): None
-            for group_id, offsets in self._offsets.items()
-            for key in offsets
-            if key.topic in topics
-        }
-        gone |= self._pending.of_topics(topics)
-        records = tuple((write_offset_key(key.group_id, key.partition), None) for key in gone)
-        return Decision(records, is_atomic=False)
-
-    def _tombstones(self, group_id: str, partitions: Iterable[TopicPartition]) -> tuple[LogRecord, ...]:
-        known = self._offsets.get(group_id, {})
-        pending = [key.partition for key in self._pending.of_group(group_id)]
-        return tuple((write_offset_key(group_id, key), None) for key in partitions if key in known or key in pending)
+        return Decision(self._offsets.tombstones_of_topics(topics), is_atomic=False)
 
     # --- whole groups -----------------------------------------------------------------------------
 
@@ -448,8 +399,7 @@ class GroupShard:
             return reply_now(token, ErrorCode.GROUP_ID_NOT_FOUND)
         if not is_empty(group):
             return reply_now(token, ErrorCode.NON_EMPTY_GROUP)
-        named = [*self._offsets.get(group_id, {}), *(key.partition for key in self._pending.of_group(group_id))]
-        offsets = self._tombstones(group_id, dict.fromkeys(named))
+        offsets = self._offsets.tombstones(group_id, self._offsets.partitions(group_id))
         records = (*offsets, *self._group_tombstones(group))
         answers = (Answer(token, ErrorCode.NONE),)
         return Decision(records, answers, groups=((group_id, None),), is_atomic=False)
