@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import grpc.aio
 
@@ -29,16 +29,14 @@ Nobody waits for a follower's high watermark, and a message of its own costs as 
 to `replica.fetch.wait.max.ms`, half a second.)
 """
 
-GATHER_BYTES = 512 * 1024
-GATHER_QUIET_MS = 2
-GATHER_MAX_MS = 20
-"""While the log grows faster than it is fetched: how much is gathered for one response, and how long at most.
+GATHERED_BYTES_MAX = 512 * 1024
+"""While the log grows faster than it is fetched: how much is gathered for one response."""
 
-Under a pipelined load each small batch would otherwise make an exchange of its own with each follower, at fifteen
-times the context switches, and the nodes would be so busy with them that this goes on. A producer that waits for each
-acknowledgement never sees it: its log does not grow while a batch is being fetched. And when all producers have sent
-what they may have in flight, nothing is appended for a moment, and the response leaves.
-"""
+GATHERING_MS_MAX = 20
+"""How long is gathered, from the fetch on."""
+
+GATHERING_PAUSE_MS_MAX = 2
+"""How long nothing may be appended before the response leaves with what there is."""
 
 
 class ReplicationService(ReplicationServicer):
@@ -72,16 +70,12 @@ class _FollowerStream:
     def __init__(self, clock: Clock, replicas: Replicas, partition_bytes_max: int) -> None:
         self.session = FollowerSession(replicas, partition_bytes_max, self._look)
         self._clock = clock
-        self._loop = asyncio.get_running_loop()
         self._held_until_ms: deque[int] = deque()  # one for each fetch that was not answered yet
         self._has_ended = False
-        self._news_until_ms: int | None = None
+        self._news_until_ms: int | None = None  # while there is only a high watermark to tell
         self._due: asyncio.Future[None] | None = None  # while the sender waits
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_ms = 0
-        self._gathering_until_ms = 0
-        self._grew_ms = 0
-        self._gathered_bytes = 0
+        self._gathering = _Gathering()
+        self._alarm = _Alarm(self._look)
 
     async def read(self, request_iterator: AsyncIterator[FetchRequest]) -> None:
         """Take requests until the follower ends the stream or the connection breaks."""
@@ -90,7 +84,7 @@ class _FollowerStream:
                 now_ms = self._clock.monotonic_ms()
                 self._held_until_ms.append(now_ms + request.max_wait_ms)
                 self.session.accept(request, now_ms)
-                self._gathering_until_ms = now_ms + GATHER_MAX_MS
+                self._gathering.begin(now_ms)
                 self._look()
         finally:
             self._has_ended = True
@@ -99,7 +93,7 @@ class _FollowerStream:
     async def is_due(self) -> bool:
         """Return True when a fetch should be answered, False when there will be none any more."""
         if not self._is_settled():
-            self._due = self._loop.create_future()
+            self._due = asyncio.get_running_loop().create_future()
             try:
                 await self._due
             finally:
@@ -110,13 +104,12 @@ class _FollowerStream:
         """Return the response to the oldest fetch that is held."""
         self._held_until_ms.popleft()
         self._news_until_ms = None
-        self._gathered_bytes = 0
+        self._gathering.end()
         return self.session.respond()
 
     def close(self) -> None:
         """Let go of everything."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._alarm.cancel()
         self.session.close()
 
     def _look(self) -> None:
@@ -135,34 +128,71 @@ class _FollowerStream:
         now_ms = self._clock.monotonic_ms()
         until_ms = self._held_until_ms[0]
         if self.session.is_urgent:
-            until_ms = min(until_ms, self._gather_until_ms(now_ms))
+            until_ms = min(until_ms, self._gathering.until_ms(self.session.gathered_bytes, now_ms))
         elif self.session.has_news:
             if self._news_until_ms is None:
                 self._news_until_ms = now_ms + HIGH_WATERMARK_HOLD_MS
             until_ms = min(until_ms, self._news_until_ms)
         if until_ms > now_ms:
-            self._set_timer(now_ms, until_ms)
+            self._alarm.set(now_ms, until_ms)
         return until_ms <= now_ms
 
-    def _gather_until_ms(self, now_ms: int) -> int:
-        """Return until when a response should wait for the records that are still coming."""
-        gathered_bytes = self.session.gathered_bytes
-        if gathered_bytes >= GATHER_BYTES:
-            return now_ms
-        if gathered_bytes != self._gathered_bytes:
-            self._gathered_bytes = gathered_bytes
-            self._grew_ms = now_ms
-        return min(self._gathering_until_ms, self._grew_ms + GATHER_QUIET_MS)
 
-    def _set_timer(self, now_ms: int, until_ms: int) -> None:
-        # One that comes too early stays and is set anew when it fires: nearly all fetches are answered before.
+class _Gathering:
+    """How long a response that has records waits for those that are still coming.
+
+    Under a pipelined load each small batch would otherwise make an exchange of its own with each follower, at fifteen
+    times the context switches, and the nodes would be so busy with them that this goes on. A producer that waits for
+    each acknowledgement never sees it: its log does not grow while a batch is being fetched. And when all producers
+    have sent what they may have in flight, nothing is appended for a moment, and the response leaves.
+    """
+
+    def __init__(self) -> None:
+        self._until_ms = 0
+        self._grew_ms = 0
+        self._size_bytes = 0
+
+    def begin(self, now_ms: int) -> None:
+        """A fetch came."""
+        self._until_ms = now_ms + GATHERING_MS_MAX
+
+    def end(self) -> None:
+        """A response leaves."""
+        self._size_bytes = 0
+
+    def until_ms(self, size_bytes: int, now_ms: int) -> int:
+        """Return when the response should leave, if nothing more is appended to the `size_bytes` that were."""
+        if size_bytes >= GATHERED_BYTES_MAX:
+            return now_ms
+        if size_bytes != self._size_bytes:
+            self._size_bytes = size_bytes
+            self._grew_ms = now_ms
+        return min(self._until_ms, self._grew_ms + GATHERING_PAUSE_MS_MAX)
+
+
+class _Alarm:
+    """One timer, which may ring too early: nearly all fetches are answered before, and it is set anew when it rings."""
+
+    def __init__(self, ring: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._ring = ring
+        self._timer: asyncio.TimerHandle | None = None
+        self._at_ms = 0
+
+    def set(self, now_ms: int, at_ms: int) -> None:
+        """Ring at `at_ms` at the latest."""
         if self._timer is not None:
-            if self._timer_ms <= until_ms:
+            if self._at_ms <= at_ms:
                 return
             self._timer.cancel()
-        self._timer_ms = until_ms
-        self._timer = self._loop.call_later((until_ms - now_ms) / 1000, self._on_timer)
+        self._at_ms = at_ms
+        self._timer = self._loop.call_later((at_ms - now_ms) / 1000, self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None
-        self._look()
+        self._ring()
+
+    def cancel(self) -> None:
+        """Ring no more."""
+        if self._timer is not None:
+            self._timer.cancel()
