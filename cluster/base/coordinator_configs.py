@@ -128,6 +128,14 @@ COORDINATOR_DEFINITIONS = (
         choices=("latest", "earliest"),
         group_name="share.auto.offset.reset",
     ),
+    ConfigDefinition(
+        "group.share.isolation.level",
+        ConfigType.STRING,
+        "read_uncommitted",
+        "Whether share groups get records of transactions that are open or were aborted",
+        choices=("read_uncommitted", "read_committed"),
+        group_name="share.isolation.level",
+    ),
     int_config("share.coordinator.state.topic.num.partitions", 50, "Partitions of __share_group_state", at_least=1),
     ConfigDefinition(
         "share.coordinator.state.topic.replication.factor",

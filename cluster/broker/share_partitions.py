@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ from cluster.base.ids import TopicPartition
 from cluster.broker.deadlines import Deadline
 from cluster.broker.share_states import ShareHost, read_state, write_state
 from cluster.records import iterate_headers
-from cluster.replication import Partition
+from cluster.replication import READ_COMMITTED, Partition, ReadOutcome
 from cluster.sharing import (
     Acknowledgement,
     Acquired,
@@ -122,6 +122,10 @@ class LedShare:
         reset = own.get("share.auto.offset.reset", self._context.configs.text("group.share.auto.offset.reset"))
         return self.partition.log.log_start_offset if reset == EARLIEST else self.partition.high_watermark
 
+    def _isolation_level(self) -> int:
+        configs = self._context.configs.for_group(self._context.image().group_configs(self.key.group_id))
+        return READ_COMMITTED if configs.text("group.share.isolation.level") == "read_committed" else 0
+
     def _limits(self) -> ShareLimits:
         configs = self._context.configs.for_group(self._context.image().group_configs(self.key.group_id))
         least = configs.integer("group.share.min.record.lock.duration.ms")
@@ -144,23 +148,23 @@ class LedShare:
         read_at = -1
         while read_at < share.next_fetch_offset and not share.is_full:  # nothing may be there that can be given
             read_at = share.next_fetch_offset
-            outcome = self.partition.read(offset=read_at, max_bytes=max_bytes, at_least_one=True)
+            outcome = self.partition.read(
+                offset=read_at, max_bytes=max_bytes, isolation_level=self._isolation_level(), at_least_one=True
+            )
             if outcome.error is not ErrorCode.NONE:
                 return outcome.error
-            delivered = self._give(share, member, read_at, outcome.records, records_max)
+            delivered = self._give(share, member, read_at, outcome, records_max)
             if delivered.acquired or not outcome.records:
                 return delivered
         return NOTHING
 
-    def _give(self, share: SharePartition, member: str, read_at: int, records: bytes, records_max: int) -> Delivered:
+    def _give(self, share: SharePartition, member: str, read_at: int, read: ReadOutcome, records_max: int) -> Delivered:
         """Give a member what is free of some batches that were read, and no more batches than that."""
-        data, end = memoryview(records), read_at
-        ranges, ends = [], []
+        data, end = memoryview(read.records), read_at
+        ranges, ends = list(readable_ranges(data, read.aborted or ())), []
         for position, header in iterate_headers(data):
             end = header.next_offset
-            if not header.is_control:
-                ranges.append((header.base_offset, end - 1))
-                ends.append((end - 1, position + header.size_bytes))
+            ends.append((end - 1, position + header.size_bytes))
         share.found_only(read_at, ranges, end)
         acquired = share.acquire(member, ranges, records_max, self._context.clock.monotonic_ms())
         if not acquired:
@@ -236,6 +240,22 @@ class LedShare:
 
     async def _save_released(self) -> None:
         await self._changed()
+
+
+def readable_ranges(data: memoryview, aborted: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Yield the first and last offsets of batches that members may have: neither markers, nor of aborted transactions.
+
+    `aborted` has the producer id and the first offset of each of these.
+    """
+    to_come = sorted(aborted, key=lambda each: each[1], reverse=True)
+    open_: dict[int, None] = {}
+    for _, header in iterate_headers(data):
+        while to_come and to_come[-1][1] < header.next_offset:
+            open_[to_come.pop()[0]] = None
+        if header.is_control:
+            open_.pop(header.producer_id, None)
+        elif not header.is_transactional or header.producer_id not in open_:
+            yield header.base_offset, header.next_offset - 1
 
 
 class SharePartitions:

@@ -14,6 +14,7 @@ from cluster.replication.outcomes import (
     ReadOutcome,
 )
 from cluster.replication.partition import ACKS_ALL, Partition
+from cluster.replication.reads import READ_COMMITTED
 from cluster.replication.replicas import Replicas
 from cluster.replication.roles import PartitionRole
 from cluster.replication.waiters import Waiter, Watch
@@ -21,6 +22,7 @@ from cluster.replication.waiters import Waiter, Watch
 __all__ = [
     "ACKS_ALL",
     "FIRST_BACKOFF_MS",
+    "READ_COMMITTED",
     "AppendOutcome",
     "EpochOutcome",
     "FollowerFetch",

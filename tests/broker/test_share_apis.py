@@ -258,6 +258,53 @@ def test_markers_of_transactions_hold_nobody_up_however_little_is_read_at_once()
     held(run)
 
 
+def write_of(broker: LoneBroker, producer_id: int, sequence: int = 0) -> None:
+    """Write one record in a producer's transaction, of which the coordinator has told."""
+    producers = broker.partition("orders").log.producers
+    assert producers.admit(producer_id, producers.expect(producer_id))
+    record = [(None, b"%d" % producer_id, ())]
+    of_one = {"producer_id": producer_id, "producer_epoch": 0, "base_sequence": sequence}
+    write_batch(broker, bytes(build_batch(record, timestamp_ms=EPOCH_MS, transactional=True, **of_one)))
+
+
+def end(broker: LoneBroker, producer_id: int, *, is_commit: bool) -> None:
+    marker, clock = EndMarker(producer_id, 0, is_commit, 0), broker.world.clock
+    assert broker.partition("orders").append_marker(marker, False, clock.monotonic_ms(), clock.wall_ms()).error == 0
+
+
+def test_a_group_that_reads_committed_gets_nothing_of_open_and_aborted_transactions() -> None:
+    async def run(broker: LoneBroker) -> None:
+        (member,) = await prepared(broker, "m1")
+        for producer_id, sequence in ((5, 0), (6, 0), (5, 1)):
+            write_of(broker, producer_id, sequence)
+        assert await member.given() == [], "all of them are open"
+        end(broker, 5, is_commit=False)
+        assert await member.given() == [], "one of them is open still"
+        end(broker, 6, is_commit=True)
+        assert await member.given() == [(1, 1, 1)]
+        assert await member.acknowledge(1, 1, ACCEPT) == "NONE"
+        assert await member.given() == [], "nobody gets what was aborted, nor markers"
+        write_of(broker, 5, 2)
+        end(broker, 5, is_commit=True)
+        assert await member.given() == [(5, 5, 1)], "the next transaction of a producer is another one"
+        assert await member.acknowledge(5, 5, ACCEPT) == "NONE"
+        assert await start_offset(broker) == 6
+
+    on_broker(run, {**PROPERTIES, "group.share.isolation.level": "read_committed"})
+
+
+def test_a_group_that_reads_uncommitted_gets_all_records_and_no_marker() -> None:
+    async def run(broker: LoneBroker) -> None:
+        (member,) = await prepared(broker, "m1")
+        write_of(broker, 5)
+        assert await member.given() == [(0, 0, 1)]
+        end(broker, 5, is_commit=False)
+        write(broker, 1)
+        assert await member.given() == [(2, 2, 1)]
+
+    held(run)
+
+
 def test_members_read_on_where_compaction_has_taken_what_they_released() -> None:
     async def run(broker: LoneBroker) -> None:
         (member,) = await prepared(broker, "m1")

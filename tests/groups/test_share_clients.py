@@ -13,8 +13,8 @@ import subprocess
 import sys
 
 import pytest
-from confluent_kafka import AcknowledgeType, Message
-from group_clients import PARTITIONS, Brokers, texts
+from confluent_kafka import AcknowledgeType, Message, Producer
+from group_clients import PARTITIONS, SOON_S, Brokers, texts
 from share_members import EARLIEST, ShareMembers, set_group_configs, share_coordinator
 
 pytestmark = pytest.mark.live
@@ -101,3 +101,29 @@ def test_what_a_crashed_member_had_is_given_to_another(brokers: Brokers, topic: 
     members.until(lambda: len(members.done) == 9)
     assert 2 in {count for _, _, count in members.deliveries}, "nothing was in the crashed member's hands"
     members.close()
+
+
+def test_a_group_that_reads_committed_is_given_what_was_committed(brokers: Brokers, topic: str) -> None:
+    members = ShareMembers(brokers, topic, f"g-{topic}", **{"share.isolation.level": "read_committed"})
+    members.add("m1")
+    others = ShareMembers(brokers, topic, f"all-{topic}")
+    others.add("m2")
+    producers = {}
+    for name in ("aborted", "committed", "open"):
+        producers[name] = Producer({"bootstrap.servers": brokers.bootstrap, "transactional.id": f"{name}-{topic}"})
+        producers[name].init_transactions(SOON_S)
+        producers[name].begin_transaction()
+        for value in texts(name, 3):
+            producers[name].produce(topic, value, partition=0)
+        assert producers[name].flush(SOON_S) == 0
+    producers["aborted"].abort_transaction(SOON_S)
+    producers["committed"].commit_transaction(SOON_S)
+    others.until(lambda: len(others.done) == 9)
+    members.until(lambda: len(members.done) == 3)
+    assert sorted(members.done.values()) == texts("committed", 3)
+    producers["open"].commit_transaction(SOON_S)
+    brokers.write(topic, texts("plain", 3))
+    members.until(lambda: len(members.done) == 9)
+    assert sorted(members.done.values()) == texts("committed", 3) + texts("open", 3) + texts("plain", 3)
+    members.close()
+    others.close()
