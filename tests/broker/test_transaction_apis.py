@@ -13,6 +13,7 @@ from lone_broker import Client, LoneBroker, batch, encoded_request, on_broker, r
 
 from cluster.base.errors import ErrorCode
 from cluster.base.limits import CONNECTION_BYTES_PENDING_MAX
+from cluster.transactions import InitRequest
 
 PRODUCE, FETCH, LIST_OFFSETS, OFFSET_FETCH, FIND_COORDINATOR, INIT_PRODUCER_ID = 0, 1, 2, 9, 10, 22
 ADD_PARTITIONS, ADD_OFFSETS, END_TXN, WRITE_TXN_MARKERS, TXN_OFFSET_COMMIT = range(24, 29)
@@ -228,6 +229,7 @@ def test_admins_find_and_end_what_is_open() -> None:
         assert [await producer.add(), await producer.send(b"a")] == ["NONE", "NONE"]
         assert [row.transactional_id for row in await producer.listed(state_filters=("Ongoing",))] == ["t"]
         assert not await producer.listed(transactional_id_pattern="other.*")
+        assert [row.transactional_id for row in await producer.listed(transactional_id_pattern="[t-v]")] == ["t"]
         described = await producer.client.ask(DESCRIBE_TRANSACTIONS, 0, {"transactional_ids": ("t", "u")})
         found, missing = described.transaction_states
         assert (found.transaction_state, found.topics[0].topic) == ("Ongoing", "orders")
@@ -247,6 +249,22 @@ def test_admins_find_and_end_what_is_open() -> None:
         assert await open_since() == -1
 
     transacting(test)
+
+
+def test_no_pattern_keeps_a_broker_busy_and_none_that_is_broken_is_taken() -> None:
+    async def run(broker: LoneBroker) -> None:
+        producer = Transactor(broker)
+        await producer.prepare()
+        name = "a" * 40 + "!"
+        request = InitRequest(name, 60_000, spare_producer_id=77)
+        await broker.context.transactions.decide(name, lambda shard, token, now: shard.initialise(token, request, now))
+        assert not await producer.listed(transactional_id_pattern="(a+)+")
+        fields = {"state_filters": (), "producer_id_filters": (), "duration_filter": -1}
+        broken = {**fields, "transactional_id_pattern": "(?=a)"}
+        reply = await producer.client.ask(LIST_TRANSACTIONS, 2, broken)
+        assert name_of(reply.error_code) == "INVALID_REGULAR_EXPRESSION", "RE2 looks at nothing twice"
+
+    on_broker(run, PROPERTIES)
 
 
 def test_a_marker_has_its_partition_synced_where_a_topic_asks_for_that() -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cluster.base.errors import ErrorCode, KafkaError
+from cluster.base.regexes import check_regex
 from cluster.base.trace import ConsumerReported
 from cluster.groups.consumer.group import JOINS, LEAVES, LEAVES_FOR_A_WHILE, ConsumerGroup, ConsumerMember
 from cluster.groups.consumer.partitions import named
-from cluster.groups.consumer.regexes import check_regex
 from cluster.groups.consumer.requests import NOT_SAID, HeartbeatReply, HeartbeatRequest
 from cluster.groups.consumer.turn import ConsumerTurn, assign_if_due, look_at_topics, take_step
 from cluster.groups.decision import Settings
@@ -41,7 +41,7 @@ def check_heartbeat(request: HeartbeatRequest, settings: Settings) -> None:
         message = f"ServerAssignor {request.assignor} is not supported. Supported assignors: {supported}."
         raise KafkaError(ErrorCode.UNSUPPORTED_ASSIGNOR, message)
     if request.regex:
-        check_regex(request.regex)
+        check_regex("SubscribedTopicRegex", request.regex)
 
 
 def _refuse_if(condition: bool, message: str) -> None:

@@ -14,12 +14,12 @@ from typing import Any
 from cluster.base.answers import Answer
 from cluster.base.ids import TopicId
 from cluster.base.moments import Moment
+from cluster.base.regexes import matching
 from cluster.base.trace import TraceEvent
 from cluster.groups.consumer.assignors import Subscriber, targets_of
 from cluster.groups.consumer.group import ConsumerGroup, ConsumerMember, ResolvedRegex
 from cluster.groups.consumer.partitions import NO_PARTITIONS, Partitions
 from cluster.groups.consumer.reconciliation import reconcile
-from cluster.groups.consumer.regexes import matching
 from cluster.groups.consumer.states import MemberState
 from cluster.groups.decision import Settings
 from cluster.groups.share.assignor import assign_shared

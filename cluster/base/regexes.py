@@ -1,7 +1,7 @@
-"""Regular expressions in subscriptions: what they mean (KIP-848; Kafka uses RE2/J, this uses RE2 itself).
+"""Regular expressions of clients: subscriptions (KIP-848), filters of lists (KIP-1152). Kafka uses RE2/J, this RE2.
 
 Here: compiling and matching. RE2 needs time linear in the text whatever the expression is, so that no client can stop
-its coordinator with one; it has no backreferences and no look-around, as the clients' documentation says.
+a broker with one; it has no backreferences and no look-around, as the clients' documentation says.
 """
 
 from __future__ import annotations
@@ -22,14 +22,17 @@ def _options() -> re2.Options:
 _OPTIONS = _options()
 
 
-def check_regex(regex: str) -> None:
-    """Raise KafkaError(INVALID_REGULAR_EXPRESSION) for what RE2 does not understand."""
+def check_regex(name: str, regex: str) -> None:
+    """Raise KafkaError(INVALID_REGULAR_EXPRESSION), which says why, for what RE2 does not understand.
+
+    `name` is that of the field in which it was sent.
+    """
     try:
         re2.compile(regex, _OPTIONS)
     except re2.error as error:
         reason = error.args[0] if error.args else error
         text = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
-        message = f"SubscribedTopicRegex `{regex}` is not a valid regular expression: {text}."
+        message = f"{name} `{regex}` is not a valid regular expression: {text}."
         raise KafkaError(ErrorCode.INVALID_REGULAR_EXPRESSION, message) from None
 
 
