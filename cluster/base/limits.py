@@ -9,7 +9,7 @@ FRAME_SIZE_BYTES_MAX = 100 * 1024 * 1024
 """The largest Kafka request that is read (Kafka's default `socket.request.max.bytes`)."""
 
 RPC_MESSAGE_SIZE_BYTES_MAX = 128 * 1024 * 1024
-"""The largest gRPC message between nodes; it must hold the largest fetch response and a metadata snapshot."""
+"""The largest gRPC message between nodes; it must hold the largest fetch response and the largest snapshot."""
 
 CONNECTIONS_MAX = 10_000
 """Kafka clients of one broker; whoever comes after is turned away."""
@@ -44,6 +44,9 @@ RAFT_APPENDS_IN_FLIGHT_MAX = 16
 RAFT_MESSAGES_QUEUED_MAX = 64
 """Messages that wait for one peer's stream; the oldest are dropped, which Raft tolerates."""
 
+RAFT_SNAPSHOT_BYTES_MAX = 64 * 1024 * 1024
+"""The largest snapshot of the metadata: it travels in one message. Beyond it the log is no longer cut."""
+
 RAFT_ENTRIES_KEPT = 1_000
 """Entries that stay below a snapshot, so that whoever is only a little behind needs no snapshot."""
 
@@ -74,6 +77,7 @@ CLIENT_METERS_MAX = 10_000
 assert RECORDS_READ_BYTES_MAX < FRAME_SIZE_BYTES_MAX < RPC_MESSAGE_SIZE_BYTES_MAX
 assert RECORDS_READ_BYTES_MAX < CONNECTION_BYTES_PENDING_MAX
 assert RAFT_ENTRY_BYTES_MAX <= RAFT_APPEND_BYTES_MAX < RPC_MESSAGE_SIZE_BYTES_MAX
+assert RAFT_SNAPSHOT_BYTES_MAX < RPC_MESSAGE_SIZE_BYTES_MAX
 assert PARTITIONS_PER_TOPIC_MAX <= PARTITIONS_PER_CLUSTER_MAX
 assert PARTITIONS_PER_CLUSTER_MAX * PARTITION_CHANGE_BYTES_MAX <= RAFT_ENTRY_BYTES_MAX
 assert RAFT_ENTRY_BYTES_MAX <= METADATA_UPDATE_BYTES_MAX < RPC_MESSAGE_SIZE_BYTES_MAX

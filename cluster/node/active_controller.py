@@ -31,7 +31,7 @@ from cluster.controller import (
 from cluster.metadata import MetadataImage, apply_batch, delta_between, read_snapshot, trace_delta, write_snapshot
 from cluster.node.config import NodeConfig
 from cluster.node.world import World
-from cluster.raft import Entry, EntryKind, VoterStatus
+from cluster.raft import Entry, EntryKind, Snapshot, VoterStatus
 from cluster.rpc import controller_pb2 as rpc
 from cluster.rpc import metadata_pb2 as pb
 
@@ -54,6 +54,7 @@ class MetadataQuorum(Protocol):
     def last_index(self) -> int: ...
     def propose(self, data: bytes) -> asyncio.Future[int]: ...
     def entries(self, first_index: int, max_bytes: int) -> tuple[Entry, ...] | None: ...
+    def snapshot(self) -> Snapshot | None: ...
     def status(self) -> tuple[VoterStatus, ...]: ...
 
 

@@ -26,7 +26,7 @@ from cluster.controller import (
     update_features,
 )
 from cluster.controller import unregister_broker as forget_broker
-from cluster.metadata import MetadataImage, write_snapshot
+from cluster.metadata import MetadataImage
 from cluster.node.active_controller import ActiveController
 from cluster.node.config import NodeConfig
 from cluster.node.world import World
@@ -195,15 +195,17 @@ class ControllerService(ControllerServicer):
         yield rpc.MetadataUpdate(status=self._not_controller())
 
     def _update_from(self, next_offset: int) -> rpc.MetadataUpdate:
-        """Return the entries from an offset on, or the whole image when the log no longer goes back so far."""
+        """Return the entries from an offset on, or the snapshot when the log no longer goes back so far."""
         committed = self._controller.committed
         entries = self._controller.quorum.entries(next_offset, METADATA_UPDATE_BYTES_MAX)
         if entries:
             return self._update([_entry(entry) for entry in entries if entry.index <= committed.offset])
+        snapshot = self._controller.quorum.snapshot()
+        assert snapshot is not None, "a log is compacted only after a snapshot"
         update = self._update()
-        update.snapshot = write_snapshot(committed)
-        update.snapshot_offset = committed.offset
-        update.snapshot_epoch = committed.epoch
+        update.snapshot = snapshot.data
+        update.snapshot_offset = snapshot.last_index
+        update.snapshot_epoch = snapshot.last_term
         return update
 
     def _update(self, entries: list[rpc.MetadataEntry] | None = None) -> rpc.MetadataUpdate:

@@ -7,13 +7,14 @@ and the futures of proposals. Not here: any decision of Raft (`cluster.raft`), o
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from typing import Protocol
 
 from cluster.base.configs import Configs
 from cluster.base.errors import ErrorCode, KafkaError
 from cluster.base.ids import NO_NODE, NodeId
-from cluster.base.limits import RAFT_ENTRY_BYTES_MAX
+from cluster.base.limits import RAFT_ENTRY_BYTES_MAX, RAFT_SNAPSHOT_BYTES_MAX
 from cluster.base.ports import DiskError
 from cluster.base.trace import RaftSynced
 from cluster.node.config import NodeConfig
@@ -31,6 +32,8 @@ from cluster.raft import (
     Snapshot,
     VoterStatus,
 )
+
+_logger = logging.getLogger(__name__)
 
 
 class QuorumListener(Protocol):
@@ -59,6 +62,7 @@ class Quorum:
         self._world = world
         self._listener = listener
         self._snapshot_after_bytes = configs.integer("metadata.log.max.record.bytes.between.snapshots")
+        self._snapshot_due_bytes = self._snapshot_after_bytes
         self._storage = RaftStorage(world.disk)
         voters = tuple(voter.node_id for voter in config.voters)
         self._settings = RaftSettings.of(config.node_id, voters, configs)
@@ -109,10 +113,9 @@ class Quorum:
         """Return committed entries from `first_index`; None when a snapshot has replaced them."""
         return self._node.entries(first_index, self._node.applied_index, max_bytes)
 
-    def snapshot(self) -> tuple[bytes, int] | None:
-        """Return the latest snapshot and the last entry it stands for."""
-        latest = self._node.snapshot
-        return None if latest is None else (latest.data, latest.last_index)
+    def snapshot(self) -> Snapshot | None:
+        """Return the latest snapshot; there is one when entries were replaced."""
+        return self._node.snapshot
 
     def status(self) -> tuple[VoterStatus, ...]:
         """Return how far each voter is; only a leader knows."""
@@ -301,13 +304,20 @@ class Quorum:
         """Replace applied entries by a snapshot when the log has grown enough (called while no sync is under way)."""
         node = self._node
         index = node.applied_index
-        if self._storage.wal_bytes_since_snapshot <= self._snapshot_after_bytes or index <= node.base_index:
+        if self._storage.wal_bytes_since_snapshot <= self._snapshot_due_bytes or index <= node.base_index:
             return
         if node.snapshot is not None and node.snapshot.last_index == index:
             return
         term = node.term_at(index)
         assert term is not None
-        snapshot = Snapshot(index, term, self._listener.take_snapshot())
+        data = self._listener.take_snapshot()
+        if len(data) > RAFT_SNAPSHOT_BYTES_MAX:
+            reason = "the metadata has %d bytes, and a message carries %d: no snapshot is taken, and the log grows on"
+            _logger.error(reason, len(data), RAFT_SNAPSHOT_BYTES_MAX)
+            self._snapshot_due_bytes = 2 * self._storage.wal_bytes_since_snapshot
+            return
+        self._snapshot_due_bytes = self._snapshot_after_bytes
+        snapshot = Snapshot(index, term, data)
         node.compact(snapshot)
         self._storage.save_snapshot(snapshot, *node.kept_entries())
         self._storage.delete_retired()

@@ -9,7 +9,12 @@ of Ongaro's thesis.
 from __future__ import annotations
 
 from cluster.base.ids import NO_NODE, NodeId
-from cluster.base.limits import RAFT_APPEND_BYTES_MAX, RAFT_ENTRIES_KEPT, RAFT_ENTRY_BYTES_MAX
+from cluster.base.limits import (
+    RAFT_APPEND_BYTES_MAX,
+    RAFT_ENTRIES_KEPT,
+    RAFT_ENTRY_BYTES_MAX,
+    RAFT_SNAPSHOT_BYTES_MAX,
+)
 from cluster.base.ports import Rng
 from cluster.base.trace import RaftRoleChanged, RaftVoted
 from cluster.raft.candidate import Candidate
@@ -163,6 +168,7 @@ class RaftNode:
         Some stay, so that whoever is a little behind needs no snapshot. The shell stores the snapshot and
         `kept_entries` durably in the same step, before anything else happens.
         """
+        assert len(snapshot.data) <= RAFT_SNAPSHOT_BYTES_MAX
         assert snapshot.last_index <= self.applied_index and self.term_at(snapshot.last_index) == snapshot.last_term
         self._state.snapshot = snapshot
         self._state.log.compact(snapshot.last_index, RAFT_ENTRIES_KEPT, RAFT_APPEND_BYTES_MAX)

@@ -79,7 +79,7 @@ class RaftStorage:
             if content.pop("crc") != _checksum(content):
                 raise ValueError("its checksum does not match")
             return HardState(content["term"], NodeId(content["votedId"]))
-        except (ValueError, KeyError, AttributeError) as cause:
+        except (ValueError, KeyError, TypeError, AttributeError) as cause:
             _refuse(path, cause)
 
     # --- the log

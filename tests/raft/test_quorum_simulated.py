@@ -238,8 +238,8 @@ def test_a_grown_log_is_replaced_by_a_snapshot_and_read_back(monkeypatch: pytest
             await leader.propose(value.encode())
         latest = leader.snapshot()
         assert latest is not None and leader.entries(1, 1000) is None
-        data, index = latest
-        assert data.decode().split(",") == values[: index - 1]
+        index = latest.last_index
+        assert latest.data.decode().split(",") == values[: index - 1]
         kept = leader.entries(index + 1, 10_000)
         assert kept is not None and [entry.data.decode() for entry in kept] == values[index - 1 :]
         controllers.start(late)
@@ -254,6 +254,45 @@ def test_a_grown_log_is_replaced_by_a_snapshot_and_read_back(monkeypatch: pytest
         assert controllers.registers[first].values == values
 
     simulate(main)
+
+
+def test_a_snapshot_that_no_message_could_carry_is_not_taken(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log stays whole instead: who starts late is sent entries, and nobody waits for what cannot come."""
+    monkeypatch.setattr("cluster.raft.node.RAFT_ENTRIES_KEPT", 2)
+    monkeypatch.setattr("cluster.node.quorum.RAFT_SNAPSHOT_BYTES_MAX", 1500)
+    taken: list[int] = []
+    original = Register.take_snapshot
+
+    def take(register: Register) -> bytes:
+        data = original(register)
+        taken.append(len(data))
+        return data
+
+    monkeypatch.setattr(Register, "take_snapshot", take)
+
+    async def main(simulation: Simulation) -> None:
+        controllers = Controllers(simulation, 3, metadata_log_max_record_bytes_between_snapshots="3000")
+        first = await controllers.leader()
+        late = next(name for name in controllers.quorums if name != first)
+        controllers.kill(late)
+        leader = controllers.quorums[first]
+        values = [f"value-{number}" for number in range(400)]
+        for value in values:
+            await leader.propose(value.encode())
+        latest = leader.snapshot()
+        assert latest is not None and len(latest.data) <= 1500
+        kept = leader.entries(latest.last_index + 1, 100_000)
+        assert kept is not None and [entry.data.decode() for entry in kept] == values[latest.last_index - 1 :]
+        controllers.start(late)
+        await asyncio.sleep(2)
+        await controllers.settle()
+        assert controllers.registers[late].values == values
+
+    simulate(main)
+    assert "no snapshot is taken" in caplog.text
+    assert sum(size > 1500 for size in taken) < 10, "nor is it tried at every entry"
 
 
 def test_what_is_too_large_is_refused_before_it_is_written() -> None:

@@ -127,6 +127,15 @@ def test_a_damaged_header_or_vote_or_snapshot_is_refused() -> None:
             RaftStorage(disk)
 
 
+@pytest.mark.parametrize("content", [b"", b"[]", b"3", b"{}", b'{"crc": 1}', b"\xff"])
+def test_a_vote_that_is_no_vote_is_refused(content: bytes) -> None:
+    disk = MemoryDisk()
+    RaftStorage(disk)
+    disk.replace(f"{METADATA_DIRECTORY}/quorum-state", content)
+    with pytest.raises(KafkaError, match="quorum-state"):
+        RaftStorage(disk)
+
+
 def test_a_missing_log_is_refused_once_the_voter_has_voted() -> None:
     disk = MemoryDisk()
     RaftStorage(disk).save_hard_state(HardState(3, NodeId(1)))
