@@ -174,11 +174,15 @@ class _Chooser:
         partition = self._subject.partition
         if partition is None or self._subject.offset < 0:
             return False
-        if isinstance(event, LogTruncated):
-            return event.topic == partition.topic and event.to_offset <= self._subject.offset
+        if isinstance(event, NodeFaulted):
+            return True
+        if not isinstance(event, LogTruncated | PartitionRoleChanged):
+            return False
+        if (event.topic, event.partition) != partition:
+            return False
         if isinstance(event, PartitionRoleChanged):
-            return event.topic == partition.topic and event.role == "leader"
-        return isinstance(event, NodeFaulted)
+            return event.role == "leader"
+        return event.to_offset <= self._subject.offset
 
     def _is_news(self, traced: Traced, event: TraceEvent) -> bool:
         if isinstance(event, _HIDDEN):

@@ -145,6 +145,16 @@ def test_the_diagram_follows_a_lost_record_to_the_cut_and_never_joins_it_to_its_
     assert all(arrow.target != successor for arrow in diagram.arrows), "another record was given that offset"
 
 
+def test_the_diagram_does_not_take_another_partitions_fate_for_the_records() -> None:
+    elsewhere = [
+        at(5.2, "b2", PartitionRoleChanged("orders", 1, "leader", 7, 1, 0)),
+        at(5.3, "b1", LogTruncated("orders", 1, 9, 0, 7)),
+    ]
+    history = sorted([*HISTORY, *elsewhere], key=lambda traced: traced.time_us)
+    subject = Subject(1_203_000, ORDERS, 1, "p1-1")
+    assert draw_second(history, CLOCK, subject, ["p1"], NAMES) == draw_second(HISTORY, CLOCK, subject, ["p1"], NAMES)
+
+
 def test_a_diagram_of_no_events_has_no_size() -> None:
     diagram = draw_second([], RunClock(0, 0, 0), Subject(0), [], {})
     assert place_diagram(diagram, "nothing", "").height == 0
