@@ -98,7 +98,7 @@ class GroupConsumer:
             await consumer.commit()
 
 
-class _Placement(ConsumerRebalanceListener):  # type: ignore[misc]
+class _Placement(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
     """Notes where the group placed a member."""
 
     def __init__(self, target: Target, name: str) -> None:
