@@ -15,20 +15,24 @@ from cluster.checks.setting import ClientSetting, Setting, TopicSetting
 COMMITTED_LOST = "committed-lost"
 """What white-box invariants share: a record was committed, and a replica that should have it has it not."""
 
+ISR_UNCOVERED = "isr-uncovered"
+"""A leader does not wait for a replica that may be elected: committed records may come to be lost by that."""
+
 QUORUM_DAMAGED = "quorum-damaged"
 """What Raft's invariants share: a voter has forgotten what it had promised or stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Adversity:
-    """What befell the cluster, as far as promises depend on it. Counts are of nodes.
+    """What befell the nodes that a finding is about, as far as promises depend on it. Counts are of nodes.
 
-    `power_losses`: nodes that lost what they had not synced. `damaged_disks`: further nodes whose disk lost or changed
-    what it had stored.
+    `power_losses`: replicas that lost what they had not synced. `damaged_disks`: further replicas whose disk lost or
+    changed what it had stored. `damaged_voters`: controllers whose disk did.
     """
 
     power_losses: int = 0
     damaged_disks: int = 0
+    damaged_voters: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ _ANY_LOST = (
 
 
 def _copies_lost(asked: Circumstances) -> int:
-    """How many nodes may have come back with less than they had acknowledged."""
+    """How many replicas may have come back with less than they had acknowledged."""
     unsynced = 0 if asked.topic.flush_messages == 1 else asked.adversity.power_losses
     return unsynced + asked.adversity.damaged_disks
 
@@ -103,7 +107,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         _ANY_LOST,
         lambda asked: _copies_lost(asked) > 0 and asked.topic.effective_min_isr == 1,
-        "min.insync.replicas=1: acks=all may mean one copy, and a node lost what it had not synced, or its disk",
+        "min.insync.replicas=1: acks=all may mean one copy, and a replica lost what it had not synced, or its disk",
         "KIP-966, motivation",
     ),
     Rule(
@@ -115,13 +119,13 @@ RULES: tuple[Rule, ...] = (
     Rule(
         _ANY_LOST,
         lambda asked: _copies_lost(asked) >= asked.topic.effective_min_isr,
-        "as many nodes lost what they had not synced, or their disks, as min.insync.replicas asks for copies",
+        "as many replicas lost what they had not synced, or their disks, as min.insync.replicas asks for copies",
         "KIP-966, guarantees below min.insync.replicas unclean shutdowns",
     ),
     Rule(
-        (QUORUM_DAMAGED,),
-        lambda asked: asked.adversity.damaged_disks > 0,
-        "a disk was damaged: Raft trusts the disks of its voters",
+        (QUORUM_DAMAGED, *_ANY_LOST),
+        lambda asked: asked.adversity.damaged_voters > 0,
+        "a controller's disk was damaged: Raft trusts the disks of its voters with who is in sync",
         "Ongaro and Ousterhout, In Search of an Understandable Consensus Algorithm, section 5.2",
     ),
     Rule(
@@ -154,6 +158,36 @@ RULES: tuple[Rule, ...] = (
         "Kafka's transactions are atomic, but do not isolate writes from each other",
         "KIP-98; Jepsen's Kafka tests: always tolerated",
     ),
+    Rule(
+        _ANY_LOST,
+        lambda asked: "truncation" in asked.setting.legacy,
+        "legacy truncation: a follower cuts its log to the high watermark it knows, below what is committed",
+        "KIP-101",
+    ),
+    Rule(
+        _ANY_LOST,
+        lambda asked: "epoch-lookup" in asked.setting.legacy,
+        "legacy epoch-lookup: a follower compares one epoch only, and keeps records that its leader never had",
+        "KIP-279",
+    ),
+    Rule(
+        (*_ANY_LOST, ISR_UNCOVERED),
+        lambda asked: "high-watermark" in asked.setting.legacy,
+        "legacy high-watermark: a leader does not wait for replicas that may be in the ISR without its knowing",
+        "KIP-497",
+    ),
+    Rule(
+        ("poll-skip", "nonmonotonic-poll"),
+        lambda asked: "consumer-fencing" in asked.setting.legacy,
+        "legacy consumer-fencing: a consumer goes on at its offset in a log that was cut meanwhile",
+        "KIP-320",
+    ),
+    Rule(
+        ("aborted-read", "unseen"),
+        lambda asked: "transaction-verification" in asked.setting.legacy,
+        "legacy transaction-verification: a late record opens a transaction that nobody ends, or joins the next one",
+        "KIP-890",
+    ),
 )
 """All that Kafka does not promise, in the order in which reasons are given."""
 
@@ -163,8 +197,4 @@ def permission(anomaly: str, asked: Circumstances) -> Permission | None:
     for rule in RULES:
         if anomaly in rule.anomalies and rule.applies(asked):
             return Permission(rule.reason, rule.source)
-    if asked.setting.legacy:
-        return Permission(
-            f"{', '.join(asked.setting.legacy)}: a bug that Kafka had is switched on", "docs/scenarios.md, legacy"
-        )
     return None

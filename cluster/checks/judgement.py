@@ -6,7 +6,7 @@ Here: grouping findings by the reason that permits them, and the sentences peopl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -55,8 +55,11 @@ class Judgement:
         return {**row, "sentence": self.sentence}
 
 
-def weigh(report: HistoryReport, setting: Setting, adversity: Adversity) -> tuple[Judgement, ...]:
-    """Return all judgements: what is not permitted first, then in the catalogue's order."""
+def weigh(report: HistoryReport, setting: Setting, adversity_of: Callable[[str], Adversity]) -> tuple[Judgement, ...]:
+    """Return all judgements: what is not permitted first, then in the catalogue's order.
+
+    `adversity_of` tells of a key (a partition) what befell the nodes that had its records.
+    """
     groups: dict[tuple[str, str, str], tuple[int, Finding]] = {}
     firsts = {
         (finding.anomaly, finding.process, finding.key, finding.subscribed): finding
@@ -65,7 +68,7 @@ def weigh(report: HistoryReport, setting: Setting, adversity: Adversity) -> tupl
     }
     for client_key, count in report.findings.by_client.items():
         anomaly, process, key, subscribed = client_key
-        asked = Circumstances(setting.client(process), setting.topic_of(key), setting, adversity, subscribed)
+        asked = Circumstances(setting.client(process), setting.topic_of(key), setting, adversity_of(key), subscribed)
         permitted = permission(anomaly, asked)
         group = (anomaly, "", "") if permitted is None else (anomaly, permitted.reason, permitted.source)
         before, first = groups.get(group, (0, firsts[client_key]))

@@ -14,6 +14,7 @@ from cluster.base.trace import (
     PartitionMetadataApplied,
     Traced,
 )
+from cluster.checks.contract import ISR_UNCOVERED
 from cluster.checks.oracle import Oracle, Violation
 
 
@@ -28,6 +29,7 @@ class MaximalIsrCovers(Oracle):
         PartitionMetadataApplied.kind,
     )
     uses_model = True
+    permitted_as = ISR_UNCOVERED
 
     def __init__(self) -> None:
         super().__init__()

@@ -13,6 +13,16 @@ from typing import Any
 ACKS = ("0", "1", "all")
 ISOLATIONS = ("read_uncommitted", "read_committed")
 
+LEGACY = (
+    "truncation",
+    "epoch-lookup",
+    "consumer-fencing",
+    "high-watermark",
+    "transaction-verification",
+    "eligible-leader-replicas",
+)
+"""Mistakes that Kafka once made and that a cluster of ours can be told to make, by their names in a scenario."""
+
 
 class SettingError(ValueError):
     """A setting has an unknown name or a value that it cannot have."""
@@ -45,7 +55,10 @@ class TopicSetting:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """All of it. `names` are nodes by id, `voters` the controllers; both are empty for a cluster that is not ours."""
+    """All of it. `legacy` are mistakes that the cluster makes on purpose (LEGACY).
+
+    `names` are nodes by id, `voters` the controllers; both are empty for a cluster that is not ours.
+    """
 
     clients: Mapping[str, ClientSetting] = field(default_factory=dict)
     topics: Mapping[str, TopicSetting] = field(default_factory=dict)
@@ -105,7 +118,7 @@ def setting_from_json(row: Mapping[str, Any]) -> Setting:
         default_client=_client("default-client", row.get("default-client", {})),
         default_topic=_topic("default-topic", row.get("default-topic", {})),
         eligible_leader_replicas=_flag("eligible.leader.replicas", row.get("eligible.leader.replicas", True)),
-        legacy=tuple(str(name) for name in row.get("legacy", ())),
+        legacy=_legacy(row.get("legacy", [])),
     )
 
 
@@ -150,6 +163,15 @@ def _topic(where: str, given: object) -> TopicSetting:
     if "unclean_leader_election" in values:
         _flag(f"{where}/unclean.leader.election.enable", values["unclean_leader_election"])
     return TopicSetting(**values)
+
+
+def _legacy(given: object) -> tuple[str, ...]:
+    if not isinstance(given, list):
+        raise SettingError("legacy must be a list of names")
+    for name in given:
+        if name not in LEGACY:
+            raise SettingError(f"legacy: unknown mistake {name!r}; there are {', '.join(LEGACY)}")
+    return tuple(given)
 
 
 def _values(where: str, given: object, names: Mapping[str, str]) -> dict[str, Any]:

@@ -38,8 +38,10 @@ def check(
     ),
     min_insync_replicas: Annotated[int | None, typer.Option(help="Of the same topics.")] = None,
     unclean_elections: Annotated[bool | None, typer.Option(help="unclean.leader.election.enable, as above.")] = None,
-    power_losses: Annotated[int, typer.Option(min=0, help="Nodes that lost power, and what they had not synced.")] = 0,
-    damaged_disks: Annotated[int, typer.Option(min=0, help="Nodes whose stored bytes were harmed.")] = 0,
+    power_losses: Annotated[
+        int, typer.Option(min=0, help="Replicas that lost power, and what they had not synced.")
+    ] = 0,
+    damaged_disks: Annotated[int, typer.Option(min=0, help="Replicas whose stored bytes were harmed.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="One object.")] = False,
 ) -> None:
     """Look for every anomaly in a history and say which of them its configuration permits."""
@@ -64,7 +66,7 @@ def check(
         _complain(file, f"line {reader.line + 1}: is not UTF-8 text")
     except OSError as error:
         _complain(file, f"cannot be read: {error.strerror or error}")
-    judgements = weigh(report, setting, Adversity(power_losses, damaged_disks))
+    judgements = weigh(report, setting, lambda _: Adversity(power_losses, damaged_disks))
     code = exit_code(report, judgements)
     if as_json:
         print(json.dumps(_to_json(file, report, judgements, code)))

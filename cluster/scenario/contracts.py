@@ -11,10 +11,9 @@ from dataclasses import replace
 
 from cluster.base.configs import Configs
 from cluster.base.ids import TopicPartition
-from cluster.base.trace import NodeFaulted, StepFired, Traced
+from cluster.base.trace import Traced
 from cluster.checks import (
     WHITE_BOX,
-    Adversity,
     Circumstances,
     ClientSetting,
     Judgement,
@@ -23,9 +22,12 @@ from cluster.checks import (
     TopicSetting,
     Violation,
     permission,
+    weigh,
 )
+from cluster.checks.history import check_history, history_of
 from cluster.lab.quantities import US_PER_SECOND
 from cluster.report import Anomaly, CheckResult, Story, tell_story
+from cluster.scenario.adversities import Adversities
 from cluster.scenario.plan import Plan
 from cluster.scenario.read_back import READER
 from cluster.scenario.schema import Client
@@ -77,7 +79,7 @@ def setting_of(plan: Plan) -> Setting:
         topics=topics,
         default_topic=others,
         eligible_leader_replicas=broker.flag("eligible.leader.replicas.enable"),
-        legacy=tuple(f"legacy.{name}={word}" for name, word in scenario.cluster.legacy.items()),
+        legacy=tuple(scenario.cluster.legacy),
         names={number: name for name, number in plan.cluster.node_ids.items()},
         voters=tuple(plan.cluster.controllers),
     )
@@ -109,22 +111,6 @@ _COPIER = ClientSetting(transactional=True, isolation="read_committed")
 _READER = ClientSetting(isolation="read_committed")
 """The reading back asks for what is committed."""
 
-_HARMED_DISK = ("wipe", "bit-rot", "disk-misread", "disk-lie")
-_UNSYNCED_LOST = ("torn-write",)
-
-
-def adversity_of(trace: Iterable[Traced]) -> Adversity:
-    """Count the nodes that lost what they had not synced, and further ones whose disks were harmed."""
-    dark: dict[str, None] = {}
-    damaged: dict[str, None] = {}
-    for traced in trace:
-        event = traced.event
-        if isinstance(event, NodeFaulted) and event.state == "powered-off":
-            dark[event.target] = None
-        elif isinstance(event, StepFired) and event.action in (*_HARMED_DISK, *_UNSYNCED_LOST):
-            (damaged if event.action in _HARMED_DISK else dark).update(dict.fromkeys(event.targets))
-    return Adversity(sum(node not in damaged for node in dark), len(damaged))
-
 
 def check_contract(judgements: Sequence[Judgement], is_read: bool) -> CheckResult:
     """The check that no author can forget: clients saw nothing that the configuration does not permit."""
@@ -143,7 +129,12 @@ def check_contract(judgements: Sequence[Judgement], is_read: bool) -> CheckResul
     )
 
 
-def check_invariants(panel: Panel, adversity: Adversity, start_us: int) -> CheckResult:
+def weigh_trace(trace: Sequence[Traced], setting: Setting, adversities: Adversities) -> tuple[Judgement, ...]:
+    """Return what the clients of a run saw that should not be, and what of it the configuration permits."""
+    return weigh(check_history(history_of(trace)), setting, lambda key: adversities.on(_partition_of(key)))
+
+
+def check_invariants(panel: Panel, adversities: Adversities, start_us: int) -> CheckResult:
     """The other one: what the brokers' own design demands held, but for losses that the configuration permits."""
     bugs: list[str] = []
     excused: dict[str, None] = {}
@@ -152,7 +143,7 @@ def check_invariants(panel: Panel, adversity: Adversity, start_us: int) -> Check
         oracle = panel.oracles[name]
         found = 0
         for violation in oracle.violations:
-            reason = _excuse(panel.setting, oracle.permitted_as, violation, adversity)
+            reason = _excuse(panel.setting, oracle.permitted_as, violation, adversities)
             if reason:
                 excused[name] = None
             else:
@@ -174,12 +165,12 @@ def check_invariants(panel: Panel, adversity: Adversity, start_us: int) -> Check
     )
 
 
-def _excuse(setting: Setting, permitted_as: str, violation: Violation, adversity: Adversity) -> str:
-    if setting.legacy:
-        return ", ".join(setting.legacy)
+def _excuse(setting: Setting, permitted_as: str, violation: Violation, adversities: Adversities) -> str:
     if not permitted_as:
         return ""
     topic = setting.topic("" if violation.partition is None else violation.partition.topic)
+    # What befalls a replica later was not the cause.
+    adversity = adversities.on(violation.partition, violation.time_us)
     # A strict client: whatever producers asked for, what was committed is not theirs to lose.
     asked = Circumstances(ClientSetting(isolation="read_committed"), topic, setting, adversity)
     answer = permission(permitted_as, asked)
@@ -209,7 +200,11 @@ def story_of(trace: Sequence[Traced], judgements: Sequence[Judgement], start_us:
         return Story("", "")
     chosen = min(told, key=lambda one: (one.permitted, _TOLD.index(one.anomaly)))
     finding = chosen.first_finding
-    topic, _, number = finding.key.rpartition("-")
     offsets = [finding.offset] if finding.again_at < 0 else [finding.offset, finding.again_at]
-    story = tell_story(trace, TopicPartition(topic, int(number)), offsets, str(finding.value), start_us)
+    story = tell_story(trace, _partition_of(finding.key), offsets, str(finding.value), start_us)
     return story if chosen.anomaly in _LOST else Story(story.text, "")
+
+
+def _partition_of(key: str) -> TopicPartition:
+    topic, _, number = key.rpartition("-")
+    return TopicPartition(topic, int(number))

@@ -12,19 +12,19 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from cluster.base.trace import PhaseBegan, Traced
-from cluster.checks import ORACLES, WHITE_BOX, Evidence, Panel, weigh
-from cluster.checks.history import check_history, history_of
+from cluster.checks import ORACLES, WHITE_BOX, Evidence, Panel
 from cluster.lab import LAB, Target
 from cluster.lab.fault_table import FaultTable
 from cluster.lab.quantities import US_PER_SECOND
 from cluster.report import CheckResult, ClusterView, RunResult, verdict_of
+from cluster.scenario.adversities import Adversities
 from cluster.scenario.contracts import (
-    adversity_of,
     anomalies_of,
     check_contract,
     check_invariants,
     setting_of,
     story_of,
+    weigh_trace,
 )
 from cluster.scenario.experiment import Lab
 from cluster.scenario.expressions import Scope, Vocabulary
@@ -185,8 +185,8 @@ class _Runner:
 
     def _judge(self, evidence: Evidence, ailment: str) -> RunResult:
         self._panel.at_end(evidence)
-        adversity = adversity_of(self._observer.trace)
-        judgements = weigh(check_history(history_of(self._observer.trace)), self._panel.setting, adversity)
+        adversities = Adversities(self._observer.trace, self._panel.setting)
+        judgements = weigh_trace(self._observer.trace, self._panel.setting, adversities)
         phases = self._observer.phases
         story = story_of(self._observer.trace, judgements, phases["faults"])
         judge = Judge(self._observer.moments, phases["faults"], phases["heal"], evidence.read_back)
@@ -197,7 +197,7 @@ class _Runner:
         checks = tuple(self._judge_one(judge, check, totals) for check in self._checks)
         checks = (
             *checks,
-            check_invariants(self._panel, adversity, phases["faults"]),
+            check_invariants(self._panel, adversities, phases["faults"]),
             check_contract(judgements, evidence.read_back),
             _recovery(ailment, evidence.read_back),
         )

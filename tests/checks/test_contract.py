@@ -16,8 +16,9 @@ from cluster.checks import (
     setting_to_json,
     weigh,
 )
-from cluster.checks.contract import COMMITTED_LOST, QUORUM_DAMAGED, RULES, Circumstances, permission
+from cluster.checks.contract import COMMITTED_LOST, ISR_UNCOVERED, QUORUM_DAMAGED, RULES, Circumstances, permission
 from cluster.checks.history import ANOMALIES, check_history
+from cluster.checks.setting import LEGACY
 from tests.checks.histories import operations_of, poll, send
 
 STRICT = Circumstances(
@@ -38,6 +39,10 @@ def topic(adversity: Adversity = CALM, **changes: object) -> Circumstances:
     return replace(STRICT, topic=replace(STRICT.topic, **changes), adversity=adversity)  # type: ignore[arg-type]
 
 
+def legacy(*names: str) -> Circumstances:
+    return replace(STRICT, setting=Setting(legacy=names))
+
+
 PERMITTED: list[tuple[str, Circumstances, str]] = [
     ("unseen", client(acks="0"), "acks=0"),
     ("unseen", client(acks="1"), "acks=1"),
@@ -47,9 +52,9 @@ PERMITTED: list[tuple[str, Circumstances, str]] = [
     ("vanished", topic(DARK, min_insync_replicas=1), "min.insync.replicas=1"),
     ("unseen", topic(DARK, replication_factor=1), "min.insync.replicas=1"),
     ("unseen", replace(topic(DARK), setting=Setting(eligible_leader_replicas=False)), "eligible.leader.replicas"),
-    ("unseen", topic(Adversity(power_losses=2)), "as many nodes lost"),
-    ("unseen", topic(Adversity(damaged_disks=2)), "as many nodes lost"),
-    (QUORUM_DAMAGED, topic(Adversity(damaged_disks=1)), "a disk was damaged"),
+    ("unseen", topic(Adversity(power_losses=2)), "as many replicas lost"),
+    ("unseen", topic(Adversity(damaged_disks=2)), "as many replicas lost"),
+    (QUORUM_DAMAGED, topic(Adversity(damaged_voters=1)), "a controller's disk was damaged"),
     ("duplicate", client(idempotence=False), "enable.idempotence=false"),
     ("nonmonotonic-send", client(idempotence=False), "enable.idempotence=false"),
     ("int-send-skip", STRICT, "side by side"),
@@ -57,7 +62,11 @@ PERMITTED: list[tuple[str, Circumstances, str]] = [
     ("aborted-read", client(isolation="read_uncommitted"), "isolation.level"),
     ("g0", STRICT, "isolate writes"),
     ("g1c-with-ww", STRICT, "isolate writes"),
-    ("g1c", replace(STRICT, setting=Setting(legacy=("legacy.x",))), "legacy.x"),
+    ("unseen", legacy("truncation"), "legacy truncation"),
+    (COMMITTED_LOST, legacy("epoch-lookup"), "legacy epoch-lookup"),
+    (ISR_UNCOVERED, legacy("high-watermark"), "legacy high-watermark"),
+    ("nonmonotonic-poll", legacy("consumer-fencing"), "legacy consumer-fencing"),
+    ("aborted-read", legacy("transaction-verification"), "legacy transaction-verification"),
 ]
 
 PROMISED: list[tuple[str, Circumstances]] = [
@@ -75,6 +84,11 @@ PROMISED: list[tuple[str, Circumstances]] = [
     ("unseen", client(idempotence=False)),
     ("int-poll-skip", replace(STRICT, subscribed=True)),
     ("g1c", client(isolation="read_uncommitted")),
+    *((anomaly, legacy(*LEGACY)) for anomaly in ("g1c", "duplicate", "int-nonmonotonic-send", QUORUM_DAMAGED)),
+    (ISR_UNCOVERED, legacy("truncation", "epoch-lookup")),
+    ("unseen", legacy("consumer-fencing", "eligible-leader-replicas")),
+    ("vanished", legacy("transaction-verification")),
+    (QUORUM_DAMAGED, topic(Adversity(power_losses=3, damaged_disks=3))),
 ]
 
 
@@ -94,8 +108,20 @@ def test_a_promise_that_is_made_permits_nothing(anomaly: str, asked: Circumstanc
 def test_every_rule_is_about_known_anomalies_and_is_the_reason_of_some_row() -> None:
     told = {answer.reason for anomaly, asked, _ in PERMITTED if (answer := permission(anomaly, asked)) is not None}
     for rule in RULES:
-        assert {*rule.anomalies} <= {*ANOMALIES, COMMITTED_LOST, QUORUM_DAMAGED}
+        assert {*rule.anomalies} <= {*ANOMALIES, COMMITTED_LOST, ISR_UNCOVERED, QUORUM_DAMAGED}
         assert rule.reason in told, f"no row shows: {rule.reason}"
+
+
+def test_a_loss_is_permitted_only_where_the_adversity_was() -> None:
+    history = operations_of(
+        send("p1", "a", 0, key="dark-0"),
+        send("p1", "b", 0, key="calm-0"),
+        poll("r", key="dark-0", final=True),
+        poll("r", key="calm-0", final=True),
+    )
+    bug, permitted = weigh(check_history(history), Setting(), lambda key: DARK if key == "dark-0" else CALM)
+    assert (bug.first_finding.key, bug.permitted) == ("calm-0", False)
+    assert (permitted.first_finding.key, permitted.permitted) == ("dark-0", True)
 
 
 def test_of_two_producers_each_is_judged_by_its_own_acks() -> None:
@@ -107,7 +133,7 @@ def test_of_two_producers_each_is_judged_by_its_own_acks() -> None:
         poll("r", (0, "a"), final=True),
     )
     setting = Setting(clients={"p1": ClientSetting(acks="1"), "p2": ClientSetting(acks="all")})
-    bug, permitted = weigh(check_history(history), setting, Adversity())
+    bug, permitted = weigh(check_history(history), setting, lambda _: CALM)
     assert (bug.count, bug.permitted) == (1, False)
     assert bug.sentence == "1 acknowledged record lost: NOT PERMITTED, " + bug.reason
     assert "b was acknowledged to p2" in bug.first
@@ -123,7 +149,7 @@ def test_a_setting_survives_being_written_and_read() -> None:
         default_client=ClientSetting("0", False),
         default_topic=TopicSetting(3, 2),
         eligible_leader_replicas=False,
-        legacy=("legacy.truncation",),
+        legacy=("truncation",),
     )
     assert setting_from_json(setting_to_json(setting)) == setting
 
@@ -144,6 +170,8 @@ def test_a_producer_that_asks_for_less_than_all_is_not_idempotent() -> None:
         {"topics": {"t": {"replication.factor": 0}}},
         {"topics": {"t": 3}},
         {"eligible.leader.replicas": 1},
+        {"legacy": "truncation"},
+        {"legacy": ["truncaton"]},
     ],
 )
 def test_a_setting_that_means_nothing_is_refused(row: dict[str, object]) -> None:
