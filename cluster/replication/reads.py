@@ -148,9 +148,10 @@ class ReadableReplica(Replica):
             return OffsetOutcome(error)
         try:
             found = find()
-        except (KafkaError, DiskError) as failed:
-            self.disk_failed(failed)
-            return OffsetOutcome(ErrorCode.KAFKA_STORAGE_ERROR)
+        except KafkaError as failed:  # CORRUPT_MESSAGE is about one batch, which some producer may have sent so
+            if failed.code is ErrorCode.KAFKA_STORAGE_ERROR:
+                self.disk_failed(failed)
+            return OffsetOutcome(failed.code)
         if found is not None and found.offset < self._readable_end(isolation_level):
             return OffsetOutcome(error, found.offset, found.timestamp, found.leader_epoch)
         behind = self._is_behind_its_epoch()
