@@ -17,8 +17,8 @@ from typing import Any
 from uuid import UUID
 
 from cluster.base.errors import ErrorCode, KafkaError
+from cluster.base.group_trace import ConsumerAssigned
 from cluster.base.ids import TopicId
-from cluster.base.trace import ConsumerAssigned
 from cluster.broker.context import BrokerContext
 from cluster.broker.request import Request
 from cluster.groups import (

@@ -1,7 +1,7 @@
 """What a broker does with a request that a fault has hit: refuses it, holds it up, or carries it out unanswered.
 
 Here: the slot of such a request and the wait before it is served. Not here: which requests are hit
-(`cluster.base.request_faults`), and what a refusal looks like (`refusals`).
+(`cluster.base.request_faults`), and what a refusal looks like (`cluster.wire`).
 
 A reply that is lost takes its connection with it: replies come in the order of their requests, so a client that is not
 answered is not answered at all any more.

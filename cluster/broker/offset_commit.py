@@ -15,8 +15,8 @@ from __future__ import annotations
 from typing import Any
 
 from cluster.base.errors import ErrorCode, KafkaError
+from cluster.base.group_trace import OffsetCommitAsked, OffsetCommitted
 from cluster.base.ids import NO_EPOCH, TopicPartition
-from cluster.base.trace import OffsetCommitAsked, OffsetCommitted
 from cluster.broker.context import BrokerContext
 from cluster.broker.topic_names import BY_ID_FROM, topic_key, topic_name
 from cluster.groups import CommitOffset, MemberIdentity

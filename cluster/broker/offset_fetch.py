@@ -20,8 +20,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cluster.base.errors import ErrorCode, KafkaError
+from cluster.base.group_trace import OffsetFetched
 from cluster.base.ids import TopicPartition
-from cluster.base.trace import OffsetFetched
 from cluster.broker.context import BrokerContext
 from cluster.broker.topic_names import BY_ID_FROM, topic_key, topic_name
 from cluster.groups import NO_COMMIT, UNSTABLE, CommitOffset, MemberIdentity

@@ -7,7 +7,7 @@ Version 3 adds static members, 5 the protocol's type and name, which must be the
 from __future__ import annotations
 
 from cluster.base.errors import ErrorCode, KafkaError
-from cluster.base.trace import GroupAssigned
+from cluster.base.group_trace import GroupAssigned
 from cluster.broker.context import BrokerContext
 from cluster.groups import CONSUMER_PROTOCOL, MemberIdentity, SyncReply, SyncRequest, assigned_partitions
 from cluster.wire import Fields, Message

@@ -13,8 +13,8 @@ from __future__ import annotations
 from typing import Any
 
 from cluster.base.errors import ErrorCode, KafkaError
+from cluster.base.group_trace import OffsetCommitAsked
 from cluster.base.ids import NO_EPOCH, TopicPartition
-from cluster.base.trace import OffsetCommitAsked
 from cluster.broker.context import BrokerContext
 from cluster.broker.coordinator import CONSUMER_OFFSETS
 from cluster.broker.transaction_membership import UNANSWERED, admit

@@ -7,15 +7,9 @@ as of the moment when the coordinator was asked: the answer waits for replicas, 
 
 from __future__ import annotations
 
+from cluster.base.group_trace import GroupStateChanged, OffsetCommitAsked, OffsetCommitted
 from cluster.base.ids import TopicPartition
-from cluster.base.trace import (
-    CoordinatorUnloaded,
-    GroupStateChanged,
-    NodeStarted,
-    OffsetCommitAsked,
-    OffsetCommitted,
-    Traced,
-)
+from cluster.base.trace import CoordinatorUnloaded, NodeStarted, Traced
 from cluster.checks.oracle import Oracle, Violation
 
 _Asked = tuple[str, str, int, int]

@@ -8,8 +8,9 @@ rebalance ends it. What such a coordinator acknowledges must be kept all the sam
 
 from __future__ import annotations
 
+from cluster.base.group_trace import GroupStateChanged, OffsetCommitAsked, OffsetCommitted, OffsetFetched
 from cluster.base.ids import NO_EPOCH, TopicPartition
-from cluster.base.trace import GroupStateChanged, OffsetCommitAsked, OffsetCommitted, OffsetFetched, Traced
+from cluster.base.trace import Traced
 from cluster.checks.oracle import Oracle, Violation
 
 _DELETED = "Dead"

@@ -7,7 +7,8 @@ coordinator believed: one that was itself fenced must not tell anybody.
 
 from __future__ import annotations
 
-from cluster.base.trace import ConsumerAssigned, ConsumerGone, ConsumerReported, GroupStateChanged, Traced
+from cluster.base.group_trace import ConsumerAssigned, ConsumerGone, ConsumerReported, GroupStateChanged
+from cluster.base.trace import Traced
 from cluster.checks.oracle import Oracle, Violation
 
 _DELETED = "Dead"

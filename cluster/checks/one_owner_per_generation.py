@@ -6,7 +6,8 @@ an assignment that was never committed, but must not tell anybody.
 
 from __future__ import annotations
 
-from cluster.base.trace import GroupAssigned, GroupStateChanged, Traced
+from cluster.base.group_trace import GroupAssigned, GroupStateChanged
+from cluster.base.trace import Traced
 from cluster.checks.oracle import Oracle, Violation
 
 _DELETED = "Dead"

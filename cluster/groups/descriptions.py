@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cluster.base.trace import GroupStateChanged, TraceEvent
+from cluster.base.group_trace import GroupStateChanged
+from cluster.base.trace import TraceEvent
 from cluster.groups.group import Group, Member
 from cluster.groups.requests import DescribedGroup, DescribedMember
 from cluster.groups.states import GroupState

@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from pathlib import Path
 
+import cluster.base.group_trace
+import cluster.base.transaction_trace  # noqa: F401 - every kind of event is to be known when it is read
 from cluster.base.trace import Traced, TraceEvent
 from cluster.runtime.live.trace_file import monotonic_us
 

@@ -14,12 +14,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from cluster.base.group_trace import GroupStateChanged
 from cluster.base.ids import NO_EPOCH, NO_NODE, TopicPartition
 from cluster.base.trace import (
     BatchAppended,
     ControllerActivated,
     ControllerResigned,
-    GroupStateChanged,
     HighWatermarkAdvanced,
     LogTruncated,
     NodeFaulted,

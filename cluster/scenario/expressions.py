@@ -15,12 +15,12 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from cluster.base.group_trace import GroupStateChanged
 from cluster.base.ids import TopicPartition
 from cluster.base.trace import (
     BatchAppended,
     ControllerActivated,
     ControllerResigned,
-    GroupStateChanged,
     HighWatermarkAdvanced,
     LogTruncated,
     NodeFaulted,

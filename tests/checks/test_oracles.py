@@ -8,21 +8,23 @@ from typing import Any
 
 import pytest
 
-from cluster.base.ids import TopicPartition
-from cluster.base.trace import (
-    BatchAppended,
+from cluster.base.group_trace import (
     ConsumerAssigned,
     ConsumerGone,
     ConsumerReported,
-    ControllerActivated,
-    CoordinatorUnloaded,
     GroupAssigned,
     GroupStateChanged,
-    HighWatermarkAdvanced,
-    NodeStarted,
     OffsetCommitAsked,
     OffsetCommitted,
     OffsetFetched,
+)
+from cluster.base.ids import TopicPartition
+from cluster.base.trace import (
+    BatchAppended,
+    ControllerActivated,
+    CoordinatorUnloaded,
+    HighWatermarkAdvanced,
+    NodeStarted,
     PartitionMetadataApplied,
     PartitionRoleChanged,
     RaftRoleChanged,

@@ -18,7 +18,8 @@ import pytest
 from test_groups_in_simulation import GROUP, OFFSETS_PARTITIONS, PARTITIONS, SPEC, break_coordinator, heal
 
 from cluster.base.errors import ErrorCode
-from cluster.base.trace import ConsumerAssigned, ConsumerGone, ConsumerReported, CoordinatorLoaded, Traced
+from cluster.base.group_trace import ConsumerAssigned, ConsumerGone, ConsumerReported
+from cluster.base.trace import CoordinatorLoaded, Traced
 from cluster.broker.coordinator import key_hash
 from cluster.broker.coordinator.hosted_shard import HostedShard
 from cluster.checks import ORACLES

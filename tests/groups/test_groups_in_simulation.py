@@ -14,7 +14,8 @@ from typing import Any
 import aiokafka
 import pytest
 
-from cluster.base.trace import CoordinatorLoaded, GroupAssigned, OffsetCommitted, Traced
+from cluster.base.group_trace import GroupAssigned, OffsetCommitted
+from cluster.base.trace import CoordinatorLoaded, Traced
 from cluster.broker.coordinator import key_hash
 from cluster.broker.coordinator.hosted_shard import HostedShard
 from cluster.checks import ORACLES, Evidence

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from cluster.base.group_trace import GroupStateChanged
 from cluster.base.ids import TopicPartition
 from cluster.base.trace import (
     BatchAppended,
     ControllerActivated,
     ControllerResigned,
-    GroupStateChanged,
     HighWatermarkAdvanced,
     NodeFaulted,
     NodeStarted,

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cluster.base.trace import ConsumerGone, GroupStateChanged, TraceEvent
+from cluster.base.group_trace import ConsumerGone, GroupStateChanged
+from cluster.base.trace import TraceEvent
 from cluster.groups.consumer.group import ConsumerGroup, ConsumerMember
 from cluster.groups.consumer.partitions import NO_PARTITIONS
 from cluster.groups.consumer.requests import DescribedConsumer, DescribedConsumerGroup

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cluster.base.errors import ErrorCode, KafkaError
+from cluster.base.group_trace import ConsumerReported
 from cluster.base.regexes import check_regex
-from cluster.base.trace import ConsumerReported
 from cluster.groups.consumer.group import JOINS, LEAVES, LEAVES_FOR_A_WHILE, ConsumerGroup, ConsumerMember
 from cluster.groups.consumer.partitions import named
 from cluster.groups.consumer.requests import NOT_SAID, HeartbeatReply, HeartbeatRequest

@@ -1,0 +1,31 @@
+"""Whoever reads the traces of processes knows every kind of event, whatever else it has imported."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import cluster.base.trace
+
+READ_BACK = """
+import sys
+import cluster.lab.trace_merge
+from cluster.base.traced import Traced
+for kind in sys.argv[1:]:
+    try:
+        Traced.from_json({"t": 0, "node": "b1", "kind": kind})
+    except (KeyError, TypeError) as error:
+        if error.args[0] == kind:
+            print(kind)
+"""
+
+
+def test_every_kind_of_event_can_be_read_back() -> None:
+    folder = Path(cluster.base.trace.__file__).parent
+    texts = [path.read_text() for path in sorted(folder.glob("*trace.py"))]
+    kinds = [kind for text in texts for kind in re.findall(r"^class (\w+)\(TraceEvent\)", text, re.MULTILINE)]
+    assert len(kinds) > 40
+    found = subprocess.run([sys.executable, "-c", READ_BACK, *kinds], capture_output=True, text=True, check=True)
+    assert found.stdout == ""
