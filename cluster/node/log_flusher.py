@@ -87,5 +87,5 @@ class LogFlusher:
             _logger.error("%s could not be synced: %s", partition.topic_partition, error)
 
     def _interval_ms(self) -> int:
-        shortest = min((partition.flush_interval_ms for partition in self._replicas), default=INTERVAL_MS_MAX)
+        shortest = min((partition.log.settings.flush_ms for partition in self._replicas), default=INTERVAL_MS_MAX)
         return max(INTERVAL_MS_MIN, min(shortest // 2, INTERVAL_MS_MAX))

@@ -17,14 +17,11 @@ from uuid import UUID
 from cluster.base.errors import ErrorCode
 from cluster.base.ids import NodeId
 from cluster.replication.follower_progress import FetchPulse
-from cluster.replication.outcomes import FollowerFetch, FollowerVerdict
+from cluster.replication.outcomes import FollowerFetch, FollowerVerdict, PartitionKey
 from cluster.replication.partition import Partition
 from cluster.replication.replica import StreamNotice
 from cluster.replication.replicas import Replicas
 from cluster.rpc.replication_pb2 import FetchPartition, FetchRequest, FetchResponse
-
-PartitionKey = tuple[bytes, int]
-"""A partition as it travels: the bytes of the topic id, and a number."""
 
 
 class _Position:

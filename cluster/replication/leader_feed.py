@@ -13,13 +13,11 @@ from typing import NamedTuple
 
 from cluster.base.errors import ErrorCode
 from cluster.base.ids import NodeId
+from cluster.replication.outcomes import PartitionKey
 from cluster.replication.partition import Partition
 from cluster.replication.roles import PartitionRole
 from cluster.rpc.replication_pb2 import FetchRequest, FetchResponse, PartitionData
 from cluster.storage import EpochEndOffset
-
-PartitionKey = tuple[bytes, int]
-"""A partition as it travels: the bytes of the topic id, and a number."""
 
 FIRST_BACKOFF_MS = 50
 """The pause after a first refusal: leader and follower often learn of an election within milliseconds."""

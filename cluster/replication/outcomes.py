@@ -1,4 +1,4 @@
-"""What a partition answers: frozen facts that the Kafka handlers and the replication service turn into replies.
+"""What a partition is asked and answers: frozen facts, which the Kafka handlers and followers' streams translate.
 
 Here: the facts. Errors that a client or a peer can cause are in them as codes.
 """
@@ -12,6 +12,9 @@ from cluster.base.errors import ErrorCode
 from cluster.base.facts import unguarded
 from cluster.base.ids import NO_EPOCH, NO_NODE, NO_OFFSET, NodeId
 from cluster.storage import EpochEndOffset
+
+PartitionKey = tuple[bytes, int]
+"""A partition as it travels: the bytes of the topic id, and a number."""
 
 NO_TIMESTAMP = -1
 """Kafka's "no timestamp"."""

@@ -111,7 +111,6 @@ class Replica:
         self.log.reconfigure(configs)
 
     def _obey(self, configs: Configs) -> None:
-        self.flush_interval_ms = configs.integer("log.flush.interval.ms")
         self._min_insync_replicas = configs.integer("min.insync.replicas")
         self._legacy = Legacy.of(configs)
         self._cleanup_policy = configs.text("log.cleanup.policy").split(",")

@@ -1,6 +1,6 @@
 """Storage: partition logs in Kafka's file format, over the Disk port: segments, indexes, epochs, producers."""
 
-from cluster.storage.checkpoints import read_log_start, was_compacted
+from cluster.storage.checkpoints import read_checkpoint, read_log_start, was_compacted, write_checkpoint
 from cluster.storage.cleaning_plan import Dirt
 from cluster.storage.compaction import compact, dirt_of
 from cluster.storage.epochs import EpochEndOffset, EpochStart
@@ -24,8 +24,10 @@ __all__ = [
     "check_identity",
     "compact",
     "dirt_of",
+    "read_checkpoint",
     "read_log_start",
     "read_topic_id",
     "was_compacted",
+    "write_checkpoint",
     "write_topic_id",
 ]

@@ -18,7 +18,7 @@ CLEANER_FILE = "cleaner-offset-checkpoint"
 _VERSION = "0"
 
 
-def read_lines(disk: Disk, path: str) -> list[str] | None:
+def read_checkpoint(disk: Disk, path: str) -> list[str] | None:
     """Return the entries of a checkpoint file; None when it is missing or is not what it should be."""
     if not disk.exists(path):
         return None
@@ -28,14 +28,14 @@ def read_lines(disk: Disk, path: str) -> list[str] | None:
     return lines[2:]
 
 
-def write_lines(disk: Disk, path: str, entries: Sequence[str]) -> None:
+def write_checkpoint(disk: Disk, path: str, entries: Sequence[str]) -> None:
     """Replace a checkpoint file, durably."""
     disk.replace(path, "\n".join((_VERSION, str(len(entries)), *entries, "")).encode())
 
 
 def read_offset(disk: Disk, directory: str, name: str) -> int | None:
     """Return the offset in a log directory's checkpoint file; None when it is missing or damaged."""
-    lines = read_lines(disk, f"{directory}/{name}")
+    lines = read_checkpoint(disk, f"{directory}/{name}")
     fields = lines[0].split() if lines else []
     return int(fields[-1]) if len(fields) == 3 and fields[-1].isdigit() else None
 
@@ -43,7 +43,7 @@ def read_offset(disk: Disk, directory: str, name: str) -> int | None:
 def write_offset(disk: Disk, directory: str, name: str, offset: int) -> None:
     """Write `topic partition offset` into a log directory's checkpoint file, durably."""
     topic, _, partition = directory.rpartition("/")[2].rpartition("-")
-    write_lines(disk, f"{directory}/{name}", [f"{topic} {partition} {offset}"])
+    write_checkpoint(disk, f"{directory}/{name}", [f"{topic} {partition} {offset}"])
 
 
 def read_log_start(disk: Disk, directory: str) -> int:

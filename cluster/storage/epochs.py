@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from cluster.base.ids import NO_EPOCH, NO_OFFSET
 from cluster.base.ports import Disk
-from cluster.storage.checkpoints import read_lines, write_lines
+from cluster.storage.checkpoints import read_checkpoint, write_checkpoint
 
 _FILE = "leader-epoch-checkpoint"
 
@@ -105,10 +105,10 @@ class LeaderEpochs:
             return
         self._entries = entries
         self.latest = entries[-1].epoch if entries else NO_EPOCH
-        write_lines(self._disk, self._path, [f"{epoch} {start_offset}" for epoch, start_offset in entries])
+        write_checkpoint(self._disk, self._path, [f"{epoch} {start_offset}" for epoch, start_offset in entries])
 
     def _load(self) -> bool:
-        lines = read_lines(self._disk, self._path)
+        lines = read_checkpoint(self._disk, self._path)
         if lines is None:
             return False
         try:

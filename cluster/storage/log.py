@@ -39,13 +39,12 @@ from cluster.storage.log_cleaning import LogCleaning
 from cluster.storage.log_segments import LogSegments
 from cluster.storage.producers import BatchSequence, ProducerStates
 from cluster.storage.recovery import RecoveredLog, load_producers, recover_log
-from cluster.storage.segment import Segment
+from cluster.storage.segment import NO_TIMESTAMP, Segment
 from cluster.storage.settings import LogSettings
 from cluster.storage.snapshots import delete_snapshots, write_snapshot
 from cluster.storage.timestamps import TimestampOffset, find_max_timestamp, find_timestamp
 from cluster.storage.transaction_index import find_aborted
 
-NO_TIMESTAMP = -1
 DELETED_SUFFIX = "-deleted"
 
 _RECOVERY_POINT_INTERVAL_MS = 60_000
