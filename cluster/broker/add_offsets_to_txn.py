@@ -11,7 +11,7 @@ from cluster.base.errors import ErrorCode
 from cluster.base.ids import TopicPartition
 from cluster.broker.context import BrokerContext
 from cluster.broker.coordinator import CONSUMER_OFFSETS
-from cluster.broker.internal_topic_creation import ensure_topic
+from cluster.broker.topic_creation import ensure_topic
 from cluster.broker.transaction_requests import add_partitions
 from cluster.transactions import AddRequest
 from cluster.wire import Fields, Message

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from cluster.base.errors import ErrorCode
 from cluster.broker.context import BrokerContext
 from cluster.broker.coordinator import CONSUMER_OFFSETS, SHARE_GROUP_STATE, TRANSACTION_STATE, InternalTopic
-from cluster.broker.internal_topic_creation import ensure_topic
+from cluster.broker.topic_creation import ensure_topic
 from cluster.metadata import MetadataImage
 from cluster.wire import Fields, Message
 

@@ -18,18 +18,17 @@ class GroupCoordinator(CoordinatorRuntime[GroupShard]):
     def __init__(self, host: CoordinatorHost) -> None:
         settings = settings_of(host.configs)
         super().__init__(host, CONSUMER_OFFSETS, lambda: GroupShard(settings, host.tracer, lambda: self._topics))
-        self._image: MetadataImage | None = None
         self._topics = Topics(host.image())
 
     def image_changed(self, image: MetadataImage) -> None:
-        """Take new metadata in: what is led here, and which topics are gone with their offsets."""
-        before, self._image = self._image, image
+        """The same; and the offsets of topics that are gone go with them."""
+        before = self._image
         is_same = before is not None and before.topics is image.topics
         self._topics = Topics(image, self._topics.version + (not is_same))
-        if is_same:
+        super().image_changed(image)
+        if is_same or before is None:
             return
-        self.reconcile()
-        gone = () if before is None else tuple(name for name in before.topics if name not in image.topics)
+        gone = tuple(name for name in before.topics if name not in image.topics)
         if gone:
             self.tell_all(lambda shard: shard.forget_topics(gone))
 

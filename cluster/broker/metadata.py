@@ -16,20 +16,18 @@ Encoded replies are remembered until the metadata changes.
 
 from __future__ import annotations
 
-import logging
 import re
 
-from cluster.base.errors import ErrorCode, KafkaError
+from cluster.base.errors import ErrorCode
 from cluster.base.ids import NO_NODE
 from cluster.base.limits import TOPIC_NAME_LENGTH_MAX
 from cluster.broker.context import BrokerContext
 from cluster.broker.coordinator import INTERNAL_TOPICS
 from cluster.broker.request import Request, Slot
+from cluster.broker.topic_creation import create_topic
 from cluster.metadata import MetadataImage, PartitionState, TopicState
 from cluster.rpc import controller_pb2
 from cluster.wire import Fields, Message, decode_request, encode_response
-
-log = logging.getLogger(__name__)
 
 NOT_ASKED_FOR = -(2**31)
 """Kafka's "the authorized operations were not asked for"."""
@@ -39,8 +37,6 @@ TOPIC_OPERATIONS = 0b1101_1111_1000
 
 CLUSTER_OPERATIONS = 0b1_1111_1010_0000
 """Create, alter, describe, cluster action, describe configs, alter configs, idempotent write."""
-
-AUTO_CREATION_TIMEOUT_MS = 5_000
 
 _LEGAL_NAME = re.compile(r"[a-zA-Z0-9._-]+")
 
@@ -151,26 +147,17 @@ def partition_fields(image: MetadataImage, number: int, state: PartitionState, v
 
 
 def _begin_creation(context: BrokerContext, name: str) -> None:
-    """Ask the controller for a topic, unless that is being done already (Kafka: `AutoTopicCreationManager`)."""
+    """Have a topic created beside the requests, unless that is being done already."""
     if name in context.topics_in_creation:
         return
-    context.topics_in_creation[name] = None
-    context.spawn(_create(context, name))
-
-
-async def _create(context: BrokerContext, name: str) -> None:
-    if name in INTERNAL_TOPICS:
-        request = INTERNAL_TOPICS[name].creation(context.configs, context.image())
-    else:
+    context.topics_in_creation[name] = None  # at once: others may ask before the work begins
+    internal = INTERNAL_TOPICS.get(name)
+    if internal is None:
         topic = controller_pb2.NewTopic(name=name, partitions=-1, replication_factor=-1)
-        request = controller_pb2.CreateTopicsRequest(topics=[topic])
-    try:
-        reply = await context.controller.call("CreateTopics", request, timeout_ms=AUTO_CREATION_TIMEOUT_MS)
-        for result in reply.topics:
-            if result.error_code not in (ErrorCode.NONE, ErrorCode.TOPIC_ALREADY_EXISTS):
-                error = ErrorCode(result.error_code).name
-                log.warning("topic %s could not be created: %s %s", name, error, result.error_message)
-    except KafkaError as error:
-        log.warning("topic %s could not be created: %s", name, error)
-    finally:
-        context.topics_in_creation.pop(name, None)
+    else:
+        topic = internal.creation(context.configs, context.image())
+    context.spawn(_create(context, topic))
+
+
+async def _create(context: BrokerContext, topic: controller_pb2.NewTopic) -> None:
+    await create_topic(context, topic)

@@ -16,9 +16,8 @@ from cluster.base.errors import ErrorCode, KafkaError
 from cluster.base.ids import NO_OFFSET
 from cluster.base.moments import Moment
 from cluster.broker.coordinator import SHARE_GROUP_STATE, CoordinatorHost, CoordinatorRuntime
-from cluster.broker.internal_topic_creation import TopicHost, ensure_topic
+from cluster.broker.topic_creation import TopicHost, ensure_topic
 from cluster.broker.transaction_coordinator import PeerPort
-from cluster.metadata import MetadataImage
 from cluster.rpc import sharing_pb2 as rpc
 from cluster.sharing import RecordState, ShareDecision, SharePartitionKey, ShareShard, ShareState, StateBatch
 
@@ -45,13 +44,6 @@ class ShareCoordinator(CoordinatorRuntime[ShareShard]):
 
     def __init__(self, host: CoordinatorHost) -> None:
         super().__init__(host, SHARE_GROUP_STATE, ShareShard)
-        self._image: MetadataImage | None = None
-
-    def image_changed(self, image: MetadataImage) -> None:
-        """Take new metadata in: what is led here."""
-        before, self._image = self._image, image
-        if before is None or before.topics is not image.topics:
-            self.reconcile()
 
 
 class ShareHost(CoordinatorHost, TopicHost, Protocol):

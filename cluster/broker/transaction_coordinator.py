@@ -27,7 +27,6 @@ from cluster.broker.coordinator import (
     HostedShard,
     ShardState,
 )
-from cluster.metadata import MetadataImage
 from cluster.rpc import transactions_pb2 as rpc
 from cluster.transactions import EPOCH_PER_TRANSACTION, Decision, Reply, Settings, Transaction, TransactionShard
 
@@ -64,17 +63,10 @@ class TransactionCoordinator(CoordinatorRuntime[TransactionShard]):
         settings = settings_of(host.configs)
         super().__init__(host, TRANSACTION_STATE, lambda: TransactionShard(settings, host.tracer))
         self._broker = host
-        self._image: MetadataImage | None = None
         self._ending: dict[tuple[str, int], None] = {}
         self._look_interval_ms = host.configs.integer("transaction.abort.timed.out.transaction.cleanup.interval.ms")
         self._expiry_interval_ms = host.configs.integer("transaction.remove.expired.transaction.cleanup.interval.ms")
         self._call_timeout_ms = host.configs.integer("broker.session.timeout.ms")
-
-    def image_changed(self, image: MetadataImage) -> None:
-        """Take new metadata in: what is led here."""
-        before, self._image = self._image, image
-        if before is None or before.topics is not image.topics:
-            self.reconcile()
 
     # --- requests ---------------------------------------------------------------------------------
 

@@ -40,10 +40,15 @@ class CoordinatorRuntime(Generic[S]):
         self._host = host
         self._make_shard = make_shard
         self._shards: dict[int, HostedShard[S]] = {}
+        self._image: MetadataImage | None = None
 
-    def reconcile(self) -> None:
-        """Begin and end shards as this broker leads their partitions. Call it after each change of metadata."""
-        image = self._host.image()
+    def image_changed(self, image: MetadataImage) -> None:
+        """Take new metadata in: begin and end shards as this broker leads their partitions."""
+        before, self._image = self._image, image
+        if before is None or before.topics is not image.topics:
+            self._reconcile(image)
+
+    def _reconcile(self, image: MetadataImage) -> None:
         topic = image.topics.get(self.topic.name)
         for number in range(len(topic.partitions) if topic is not None else 0):
             self._reconcile_one(number)

@@ -24,8 +24,8 @@ class InternalTopic:
     segment_bytes_config: str
     min_isr_config: str | None = None
 
-    def creation(self, configs: Configs, image: MetadataImage) -> controller_pb2.CreateTopicsRequest:
-        """Return the request that creates it.
+    def creation(self, configs: Configs, image: MetadataImage) -> controller_pb2.NewTopic:
+        """Return what is to be created.
 
         Departure: Kafka refuses while there are fewer brokers than replicas wanted; here it gets as many as there are.
         """
@@ -33,13 +33,12 @@ class InternalTopic:
         settings = {"cleanup.policy": "compact", "segment.bytes": configs.text(self.segment_bytes_config)}
         if self.min_isr_config is not None:
             settings["min.insync.replicas"] = configs.text(self.min_isr_config)
-        topic = controller_pb2.NewTopic(
+        return controller_pb2.NewTopic(
             name=self.name,
             partitions=configs.integer(self.partitions_config),
             replication_factor=max(min(wanted, len(image.brokers)), 1),
             configs=[controller_pb2.ConfigEntry(name=name, value=value) for name, value in settings.items()],
         )
-        return controller_pb2.CreateTopicsRequest(topics=[topic])
 
     def partition_for(self, key: str, image: MetadataImage) -> int | None:
         """Return the partition in which a key's state lies; None while there is no such topic."""
