@@ -100,9 +100,11 @@ def _loosened(topic: TopicSetting, changes: Mapping[str, str | None]) -> TopicSe
 def _client(client: Client) -> ClientSetting:
     if client.transact is not None:
         return _COPIER
+    is_transactional = client.transactional_id is not None
     return ClientSetting(
         acks=str(client.acks),
-        idempotence=client.config.get("enable.idempotence") == "true",
+        idempotence=is_transactional or client.config.get("enable.idempotence") == "true",
+        transactional=is_transactional,
         isolation=client.config.get("isolation.level", "read_uncommitted"),
     )
 

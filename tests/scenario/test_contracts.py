@@ -15,7 +15,17 @@ from cluster.base.trace import (
     Traced,
     TraceEvent,
 )
-from cluster.checks import ORACLES, WHITE_BOX, Adversity, Judgement, Panel, Setting, TopicSetting, Violation
+from cluster.checks import (
+    ORACLES,
+    WHITE_BOX,
+    Adversity,
+    ClientSetting,
+    Judgement,
+    Panel,
+    Setting,
+    TopicSetting,
+    Violation,
+)
 from cluster.checks.setting import LEGACY
 from cluster.report import CheckResult
 from cluster.scenario import make_plan, read_document
@@ -44,6 +54,7 @@ cluster:
 clients:
   p1: {produce: orders, acks: 1}
   p2: {produce: orders, config: {enable.idempotence: true}}
+  p3: {produce: orders, transactional-id: x, transaction: 1s}
   t1: {transact: orders, to: payments}
   r1: {consume: orders, config: {isolation.level: read_committed}}
 steps:
@@ -58,6 +69,7 @@ def test_the_setting_is_read_off_the_plan_with_kafkas_precedence() -> None:
     assert setting.topic("payments") == TopicSetting(3, 1, True, None)
     assert (setting.client("p1").acks, setting.client("p1").idempotence) == ("1", False)
     assert (setting.client("p2").acks, setting.client("p2").idempotence) == ("all", True)
+    assert setting.client("p3") == ClientSetting(acks="all", idempotence=True, transactional=True)
     assert setting.client("t1").transactional
     assert (setting.client("drop").acks, setting.client("drop").idempotence) == ("0", False)
     assert setting.topic("orders") == TopicSetting(3, 1, True, 1), "what a step loosens is not promised"
