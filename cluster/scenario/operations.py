@@ -21,7 +21,7 @@ from cluster.base.trace import RecordAcknowledged, RecordSent, RecordUnknown, St
 from cluster.lab import LAB, Target
 from cluster.scenario.schema import Client
 from cluster.scenario.steps import ConfigChange, Elect, Produce, Reassign
-from cluster.scenario.workloads import make_producer
+from cluster.scenario.workloads import connect, make_producer
 from cluster.wire import decode_response, encode_request
 
 ELECT_LEADERS_KEY = 43
@@ -132,7 +132,7 @@ class Operator:
                 self._target, step, Client(produce=operation.topic, partition=None, acks=operation.acks)
             )
             try:
-                await _started(producer)
+                await connect(producer, PAUSE_S)
                 for number in range(operation.count):
                     await self._send(producer, step, operation, number)
             finally:
@@ -152,16 +152,6 @@ class Operator:
         else:
             offset = -1 if told is None else told.offset
             self._target.emit(step, RecordAcknowledged(topic, partition, value, offset))
-
-
-async def _started(producer: Any) -> None:
-    while True:
-        try:
-            await producer.start()
-        except ClientError:
-            await asyncio.sleep(PAUSE_S)
-        else:
-            return
 
 
 async def _exchange(address: str, client_id: str, api_key: int, request: Mapping[str, Any]) -> Any:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as ClientPartition
 from aiokafka import errors as kafka_errors
 
@@ -31,7 +31,7 @@ from cluster.lab.quantities import US_PER_SECOND
 from cluster.report import ClusterView
 from cluster.scenario.observation import Observer
 from cluster.scenario.schema import Client
-from cluster.scenario.workloads import make_consumer, make_producer, text_of
+from cluster.scenario.workloads import connect, make_consumer, make_producer, text_of
 
 RECOVERY_US_MAX = {"kafka": 180 * US_PER_SECOND, "fast": 60 * US_PER_SECOND}
 """How long a healed cluster may take to become whole; several sessions, elections and lag times in a row."""
@@ -84,7 +84,7 @@ class ReadBack:
             configs = {"enable.idempotence": "true"}
             producer = make_producer(self._target, PROBE, Client(produce=PROBE, partition=None, config=configs))
             try:
-                await _started(producer)
+                await connect(producer)
                 for partition in self._partitions:
                     try:
                         await producer.send_and_wait(
@@ -109,7 +109,7 @@ class ReadBack:
             nonlocal complete
             consumer = make_consumer(self._target, READER, isolation_level="read_committed")
             try:
-                await _started(consumer)
+                await connect(consumer)
                 await self._read_to_end(consumer)
                 complete = True
             finally:
@@ -165,16 +165,6 @@ class ReadBack:
             await handle.stop()
             return False
         return True
-
-
-async def _started(client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
-    while True:
-        try:
-            await client.start()
-        except kafka_errors.KafkaError:
-            await asyncio.sleep(RETRY_S)
-        else:
-            return
 
 
 def ailments(view: ClusterView, partitions: Sequence[TopicPartition]) -> list[str]:

@@ -226,6 +226,17 @@ def make_consumer(target: Target, name: str, group: str | None = None, **configs
     )
 
 
+async def connect(client: AIOKafkaProducer | AIOKafkaConsumer, pause_s: float = CONNECT_RETRY_S) -> None:
+    """Start a client, however long the cluster cannot be reached; whoever calls limits the time."""
+    while True:
+        try:
+            await client.start()
+        except kafka_errors.KafkaError:
+            await asyncio.sleep(pause_s)
+        else:
+            return
+
+
 def text_of(value: bytes | None) -> str:
     """Return a record's value as text; what is no UTF-8 is escaped."""
     return "" if value is None else value.decode("utf-8", "backslashreplace")
