@@ -149,6 +149,10 @@ class ErrorCode(IntEnum):
     SHARE_SESSION_LIMIT_REACHED = 133
 
 
+NO_ERROR = ErrorCode.NONE
+"""For code that runs with every record: an enumeration's member takes five times as long to find as a name."""
+
+
 class KafkaError(Exception):
     """A request cannot be served: the code is the answer, the message is for people."""
 

@@ -221,7 +221,7 @@ class KafkaConnection(asyncio.BufferedProtocol):
     def _send(self) -> None:
         """Write the replies that are ready, up to the first that is not."""
         transport, slots = self._transport, self._slots
-        if self._ended or transport is None:
+        if not slots or self._ended or transport is None:
             return
         chunks: list[Buffer] = []
         chunks_bytes = 0
@@ -237,7 +237,7 @@ class KafkaConnection(asyncio.BufferedProtocol):
                 _write(transport, chunks)  # this may call pause_writing
                 chunks, chunks_bytes = [], 0
         if chunks:
-            _write(transport, chunks)
+            transport.write(b"".join(chunks))
 
     def _pause_or_resume_reading(self) -> None:
         transport = self._transport

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import asyncio
 
-from cluster.base.errors import ErrorCode
+from cluster.base.errors import NO_ERROR, ErrorCode
 from cluster.base.ids import NO_NODE, NodeId, TopicPartition
 from cluster.base.limits import RECORDS_READ_BYTES_MAX
 from cluster.broker.closest_replica import preferred_replica, selects_by_rack
@@ -158,7 +158,7 @@ class _PendingFetch:
         throttle_ms = 0 if self._meter is None else self._throttle(self._meter, reading.bytes_read)
         if throttle_ms > 0 and self._meter is not None:
             self._slot.mute(throttle_ms)
-            body = encode_fetch_response(self._version, ErrorCode.NONE, session_id, [], throttle_ms=throttle_ms)
+            body = encode_fetch_response(self._version, NO_ERROR, session_id, [], throttle_ms=throttle_ms)
             self._slot.answer(body)
             return
         topics = reading.topics
@@ -170,7 +170,7 @@ class _PendingFetch:
         if session is not None and reading.is_full:
             session.served(reading.topics)
         endpoints = endpoints_of(self._context, [part.current_leader for _, parts in topics for part in parts])
-        self._slot.answer(encode_fetch_response(self._version, ErrorCode.NONE, session_id, topics, endpoints))
+        self._slot.answer(encode_fetch_response(self._version, NO_ERROR, session_id, topics, endpoints))
 
     def _begin_session(self, reading: _Reading) -> FetchSession | None:
         now_ms = self._context.clock.monotonic_ms()
@@ -266,7 +266,7 @@ class _Reading:
             outcome.records,
             aborted=outcome.aborted,
         )
-        if outcome.error is not ErrorCode.NONE:
+        if outcome.error is not NO_ERROR:
             return self._failed(key, asked, result)
         if outcome.diverging is not None:
             self.is_settled = True
@@ -280,7 +280,7 @@ class _Reading:
         """Send the consumer to a follower, with what it may need and without records (KIP-392)."""
         self.is_settled = True
         log_start_offset, stable = partition.log.log_start_offset, partition.last_stable_offset
-        result = FetchResult(asked.partition, ErrorCode.NONE, partition.high_watermark, stable, log_start_offset)
+        result = FetchResult(asked.partition, NO_ERROR, partition.high_watermark, stable, log_start_offset)
         result.preferred_read_replica = preferred
         return result
 

@@ -21,7 +21,7 @@ Records are views of the receive buffer: the append stamps them in place and wri
 
 from __future__ import annotations
 
-from cluster.base.errors import ErrorCode
+from cluster.base.errors import NO_ERROR, ErrorCode
 from cluster.base.ports import DiskError
 from cluster.broker.context import BrokerContext
 from cluster.broker.coordinator import INTERNAL_TOPICS
@@ -78,7 +78,7 @@ def _append(context: BrokerContext, request: Request, message: ProduceRequest, s
         for number, records in parts:
             result = ProduceResult(number, refusal)
             results.append(result)
-            if refusal is ErrorCode.NONE:
+            if refusal is NO_ERROR:
                 pending.append(key, records, result)
     pending.appended(message.timeout_ms)
 
@@ -87,7 +87,7 @@ def _refusal_of(message: ProduceRequest) -> ErrorCode:
     """Return why nothing of the request is appended, or NONE."""
     if message.acks not in (-1, 0, 1):
         return ErrorCode.INVALID_REQUIRED_ACKS
-    return ErrorCode.NONE
+    return NO_ERROR
 
 
 class _PendingProduce:
@@ -151,7 +151,7 @@ class _PendingProduce:
         result.base_offset = outcome.base_offset
         result.log_append_time_ms = outcome.log_append_time_ms
         result.log_start_offset = outcome.log_start_offset
-        if outcome.error is not ErrorCode.NONE:
+        if outcome.error is not NO_ERROR:
             self._has_failed = True
             return
         if self.acks == 1 and partition.flush_needed():
@@ -166,7 +166,7 @@ class _PendingProduce:
         number = self._number()
 
         def called(error: ErrorCode) -> None:
-            if error is not ErrorCode.NONE:
+            if error is not NO_ERROR:
                 result.error = error
                 self._has_failed = True
             self._happened(number)
@@ -253,7 +253,7 @@ class _PendingProduce:
     def _finish_unacknowledged(self) -> None:
         if self.meter is not None:
             self._throttle(self.meter)
-        failed = [result for _, results in self.topics for result in results if result.error is not ErrorCode.NONE]
+        failed = [result for _, results in self.topics for result in results if result.error is not NO_ERROR]
         if failed:
             names = ", ".join(f"{result.error.name} for partition {result.partition}" for result in failed)
             self._slot.refuse(f"a produce request with acks=0 failed: {names}")

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import grpc.aio
 
 from cluster.base.configs import Configs
-from cluster.base.errors import ErrorCode
+from cluster.base.errors import NO_ERROR, ErrorCode
 from cluster.base.ids import NodeId
 from cluster.base.ports import DiskError
 from cluster.metadata import Endpoint
@@ -98,7 +98,7 @@ class ReplicaFetcher:
         try:
             while True:
                 response = await self._exchange(call, watch)
-                if response.error_code != ErrorCode.NONE:
+                if response.error_code != NO_ERROR:
                     raise FetchFailed(ErrorCode(response.error_code).name)
                 self._take(response)
                 watch.heard()

@@ -14,10 +14,10 @@ from collections.abc import Callable
 from functools import partial
 from uuid import UUID
 
-from cluster.base.errors import ErrorCode
+from cluster.base.errors import NO_ERROR, ErrorCode
 from cluster.base.ids import NodeId
 from cluster.replication.follower_progress import FetchPulse
-from cluster.replication.outcomes import FollowerFetch, FollowerVerdict, PartitionKey
+from cluster.replication.outcomes import FOLLOWER_IS_FINE, FollowerFetch, FollowerVerdict, PartitionKey
 from cluster.replication.partition import Partition
 from cluster.replication.replica import StreamNotice
 from cluster.replication.replicas import Replicas
@@ -36,10 +36,10 @@ class _Position:
         self.fetch: FollowerFetch | None = None
         self.high_watermark = -1
         self.log_start_offset = -1  # what the follower has or was told
-        self.verdict = FollowerVerdict()
+        self.verdict = FOLLOWER_IS_FINE
 
     def is_refused(self) -> bool:
-        return self.verdict.error is not ErrorCode.NONE or self.verdict.diverging is not None
+        return self.verdict.error is not NO_ERROR or self.verdict.diverging is not None
 
 
 class FollowerSession:
@@ -59,12 +59,12 @@ class FollowerSession:
         self._follower = NodeId(-1)
         self._broker_epoch = -1
         self._bytes_max = 0
-        self._error = ErrorCode.NONE
+        self._error = NO_ERROR
 
     @property
     def has_news(self) -> bool:
         """Whether the next response would say anything, if only that a high watermark moved."""
-        return bool(self._news) or self._error is not ErrorCode.NONE
+        return bool(self._news) or self._error is not NO_ERROR
 
     @property
     def is_urgent(self) -> bool:
@@ -87,7 +87,7 @@ class FollowerSession:
         self._broker_epoch = request.broker_epoch
         self._bytes_max = request.max_bytes
         stale = self._replicas.is_stale_broker(self._follower, self._broker_epoch)
-        self._error = ErrorCode.STALE_BROKER_EPOCH if stale else ErrorCode.NONE
+        self._error = ErrorCode.STALE_BROKER_EPOCH if stale else NO_ERROR
         if stale:
             self._is_urgent = True
             return
@@ -169,8 +169,8 @@ class FollowerSession:
         response = FetchResponse(error_code=self._error)
         self._is_urgent = self._is_behind = False
         self._gathered_bytes = 0
-        if self._error is not ErrorCode.NONE:
-            self._error = ErrorCode.NONE
+        if self._error is not NO_ERROR:
+            self._error = NO_ERROR
             return response
         news, self._news = self._news, {}
         bytes_left = self._bytes_max
@@ -190,16 +190,16 @@ class FollowerSession:
         fetch, partition = position.fetch, position.partition
         assert fetch is not None, "a position has a fetch"
         error = position.verdict.error
-        if error is ErrorCode.NONE and partition is not None:
+        if error is NO_ERROR and partition is not None:
             error = partition.check_leader(fetch.current_leader_epoch)  # it may have changed while this fetch waited
         records = b""
-        if error is ErrorCode.NONE and position.verdict.diverging is None and partition is not None:
+        if error is NO_ERROR and position.verdict.diverging is None and partition is not None:
             if fetch.fetch_offset < partition.log_end_offset:
                 size_max = min(bytes_left, self._partition_bytes_max)
                 error, records = partition.read_log(
                     fetch.fetch_offset, size_max, partition.log_end_offset, at_least_one
                 )
-                if not records and error is ErrorCode.NONE:
+                if not records and error is NO_ERROR:
                     self._news[position.key] = position  # no batch fits into what is left
                     self._is_urgent = True
                     return None

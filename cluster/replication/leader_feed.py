@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from cluster.base.errors import ErrorCode
+from cluster.base.errors import NO_ERROR, ErrorCode
 from cluster.base.ids import NodeId
 from cluster.replication.outcomes import PartitionKey
 from cluster.replication.partition import Partition
@@ -107,7 +107,7 @@ class LeaderFeed:
 
         The leader holds it no longer than until a pause of some partition ends.
         """
-        for key, delay in tuple(self._delayed.items()):
+        for key, delay in tuple(self._delayed.items()) if self._delayed else ():
             if delay.until_ms <= now_ms and key not in self._named and key not in self._moved:
                 self._moved[key] = self._followed[key]
             elif delay.until_ms > now_ms:
@@ -115,9 +115,10 @@ class LeaderFeed:
         request = FetchRequest(
             replica_id=self._node_id, broker_epoch=broker_epoch, max_wait_ms=max_wait_ms, max_bytes=max_bytes
         )
-        for topic_id, number in self._forgotten:
-            request.forgotten.add(topic_id=topic_id, partition=number)
-        self._forgotten.clear()
+        if self._forgotten:
+            for topic_id, number in self._forgotten:
+                request.forgotten.add(topic_id=topic_id, partition=number)
+            self._forgotten.clear()
         moved, self._moved = self._moved, {}
         for key, partition in moved.items():
             if partition.role is not PartitionRole.FOLLOWER:
@@ -148,7 +149,7 @@ class LeaderFeed:
             if partition is None or key not in self._named or not _still_stands(partition, data):
                 continue
             error = self._apply(partition, data, wall_ms)
-            if error is ErrorCode.NONE:
+            if error is NO_ERROR:
                 self._delayed.pop(key, None)
                 self._moved[key] = partition
             elif partition.is_online:
@@ -160,14 +161,14 @@ class LeaderFeed:
             before = place_of(partition)
             partition.start_from_leaders_range(data.log_start_offset, data.log_end_offset)
             moved = partition.is_online and place_of(partition) != before
-            return ErrorCode.NONE if moved else ErrorCode.OFFSET_OUT_OF_RANGE
-        if data.error_code != ErrorCode.NONE:
+            return NO_ERROR if moved else ErrorCode.OFFSET_OUT_OF_RANGE
+        if data.error_code != NO_ERROR:
             return ErrorCode(data.error_code)
         if data.diverging:
             before = place_of(partition)
             partition.truncate_by_divergence(EpochEndOffset(data.diverging_epoch, data.diverging_end_offset))
             moved = partition.is_online and place_of(partition) != before
-            return ErrorCode.NONE if moved else ErrorCode.UNKNOWN_SERVER_ERROR
+            return NO_ERROR if moved else ErrorCode.UNKNOWN_SERVER_ERROR
         return partition.append_fetched(data.records, data.high_watermark, data.log_start_offset, wall_ms)
 
     def _pause(self, key: PartitionKey, now_ms: int) -> None:

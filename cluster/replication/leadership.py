@@ -65,7 +65,8 @@ class Leadership:
 
     def is_under_min_isr(self, configured: int) -> bool:
         """Whether fewer replicas are in sync than acks=all asks for, by the ISR that the controller confirmed."""
-        return len(self.isr) < effective_min_insync_replicas(configured, len(self.followers) + 1)
+        in_sync = len(self.isr)  # most often as many as are asked for: then it does not matter how many there are
+        return in_sync < configured and in_sync < effective_min_insync_replicas(configured, len(self.followers) + 1)
 
     def high_watermark(
         self, current: int, log_end_offset: int, now_ms: int, configured_min_isr: int, may_be_in_sync: MayBeInSync

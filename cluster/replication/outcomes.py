@@ -98,6 +98,10 @@ class FollowerVerdict:
     diverging: EpochEndOffset | None = None
 
 
+FOLLOWER_IS_FINE = FollowerVerdict()
+"""The verdict on nearly every fetch."""
+
+
 @dataclass(frozen=True, slots=True)
 class IsrProposal:
     """An ISR that a leader asks the controller for, with the broker epoch of each member (KIP-903; -1 unknown)."""

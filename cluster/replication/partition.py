@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cluster.base.errors import ErrorCode, KafkaError
+from cluster.base.errors import NO_ERROR, ErrorCode, KafkaError
 from cluster.base.ids import NO_OFFSET, NodeId
 from cluster.base.ports import DiskError
 from cluster.base.trace import FollowerProgressed, IsrChangeAnswered, IsrChangeRequested
@@ -21,7 +21,14 @@ from cluster.metadata import PartitionState
 from cluster.records import EndMarker
 from cluster.replication.follower_progress import FetchPulse
 from cluster.replication.leadership import Leadership
-from cluster.replication.outcomes import AppendOutcome, FollowerFetch, FollowerVerdict, IsrAnswer, IsrProposal
+from cluster.replication.outcomes import (
+    FOLLOWER_IS_FINE,
+    AppendOutcome,
+    FollowerFetch,
+    FollowerVerdict,
+    IsrAnswer,
+    IsrProposal,
+)
 from cluster.replication.reads import ReadableReplica
 from cluster.replication.replica import StreamNotice
 from cluster.replication.roles import PartitionRole, RoleEvent, next_role
@@ -117,7 +124,7 @@ class Partition(ReadableReplica):
         """Serve no more: the disk failed, or the replica is no longer wanted. Whoever waits gets `error`."""
         if not self.is_online:
             return
-        self.role = next_role(self.role, RoleEvent.FAIL)
+        self._become(next_role(self.role, RoleEvent.FAIL))
         leadership, self._leadership = self._leadership, None
         self._flush_needed = False
         self._trace_role()
@@ -150,7 +157,7 @@ class Partition(ReadableReplica):
         outcome = self._append(
             lambda log: log.append_marker(marker, epoch, wall_ms, is_strict), ACKS_ALL, now_ms, wall_ms
         )
-        if outcome.error is ErrorCode.NONE and self._host.tracer.enabled:
+        if outcome.error is NO_ERROR and self._host.tracer.enabled:
             topic, number = self.topic_partition
             self._host.tracer.emit(
                 TransactionEnded(topic, number, outcome.base_offset, *marker[:3], self.last_stable_offset)
@@ -186,7 +193,7 @@ class Partition(ReadableReplica):
                 notice(True, appended_bytes)
             self._advance_high_watermark(leadership, now_ms)
         return AppendOutcome(
-            ErrorCode.NONE,
+            NO_ERROR,
             base_offset=appended.first_offset,
             log_append_time_ms=appended.log_append_time_ms,
             log_start_offset=self.log.log_start_offset,
@@ -210,7 +217,7 @@ class Partition(ReadableReplica):
         elif self.high_watermark < required_offset:
             return leadership.waiters.add(required_offset, called)
         else:
-            error = ErrorCode.NONE
+            error = NO_ERROR
         waiter = Waiter(called)
         waiter.call(error)
         return waiter
@@ -235,7 +242,7 @@ class Partition(ReadableReplica):
         except (KafkaError, DiskError) as error:
             self.disk_failed(error)
             return ErrorCode.KAFKA_STORAGE_ERROR, NO_OFFSET
-        return ErrorCode.NONE, wanted
+        return NO_ERROR, wanted
 
     @property
     def low_watermark(self) -> int:
@@ -257,14 +264,14 @@ class Partition(ReadableReplica):
         """
         error = self.check_leader(fetch.current_leader_epoch)
         leadership = self._leadership
-        if error is not ErrorCode.NONE or leadership is None:
+        if error is not NO_ERROR or leadership is None:
             return FollowerVerdict(error)
         progress = leadership.followers.get(fetch.follower)
         if progress is None:
             self._trace_fenced(ErrorCode.UNKNOWN_LEADER_EPOCH, fetch.current_leader_epoch)
             return FollowerVerdict(ErrorCode.UNKNOWN_LEADER_EPOCH)
         error, diverging = self.check_position(fetch.fetch_offset, fetch.last_fetched_epoch)
-        if error is not ErrorCode.NONE or diverging is not None:
+        if error is not NO_ERROR or diverging is not None:
             return FollowerVerdict(error, diverging)
         progress.pulse = pulse
         if progress.log_start_offset != fetch.log_start_offset:
@@ -279,7 +286,7 @@ class Partition(ReadableReplica):
         self._consider_joiners(leadership, now_ms)
         if moved:
             self._advance_high_watermark(leadership, now_ms)
-        return FollowerVerdict()
+        return FOLLOWER_IS_FINE
 
     def detach_stream(self, follower: NodeId, notice: StreamNotice) -> None:
         """Let a stream that ended hear no more; from now on its follower shows no life."""
@@ -337,7 +344,7 @@ class Partition(ReadableReplica):
         if self._host.tracer.enabled:
             topic, number = self.topic_partition
             self._host.tracer.emit(IsrChangeAnswered(topic, number, answer.error.name, answer.partition_epoch))
-        if answer.error is ErrorCode.NONE:
+        if answer.error is NO_ERROR:
             if answer.leader_epoch == self.leader_epoch and answer.partition_epoch >= self.partition_epoch:
                 leadership.accepted(answer.isr, answer.partition_epoch)
                 self._isr_settled(leadership, now_ms)

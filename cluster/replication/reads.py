@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cluster.base.errors import ErrorCode, KafkaError
+from cluster.base.errors import NO_ERROR, ErrorCode, KafkaError
 from cluster.base.ids import NO_EPOCH
 from cluster.base.ports import DiskError
 from cluster.base.trace import ReplicaFenced
@@ -39,7 +39,7 @@ class ReadableReplica(Replica):
             return error
         if self._leadership is None and not (or_follower and self.role is PartitionRole.FOLLOWER):
             return ErrorCode.NOT_LEADER_OR_FOLLOWER
-        return ErrorCode.NONE
+        return NO_ERROR
 
     def _trace_fenced(self, error: ErrorCode, given_epoch: int) -> None:
         if self._host.tracer.enabled:
@@ -66,16 +66,16 @@ class ReadableReplica(Replica):
         if self._legacy.believes_consumers:
             current_leader_epoch = last_fetched_epoch = NO_EPOCH
         error = self.check_leader(current_leader_epoch, from_follower)
-        if error is not ErrorCode.NONE:
+        if error is not NO_ERROR:
             return ReadOutcome(error)
         if self._leadership is None and offset > self.log.log_end_offset:
             return ReadOutcome(ErrorCode.OFFSET_NOT_AVAILABLE, log_start_offset=self.log.log_start_offset)
         error, diverging = self.check_position(offset, last_fetched_epoch)
         end_offset = self.last_stable_offset if isolation_level == READ_COMMITTED else self.high_watermark
         records = b""
-        if error is ErrorCode.NONE and diverging is None and offset < end_offset:
+        if error is NO_ERROR and diverging is None and offset < end_offset:
             error, records = self.read_log(offset, max_bytes, end_offset, at_least_one)
-        if error is not ErrorCode.NONE:
+        if error is not NO_ERROR:
             return ReadOutcome(error, log_start_offset=self.log.log_start_offset)
         aborted = self.log.aborted_transactions(records) if isolation_level == READ_COMMITTED else None
         return ReadOutcome(
@@ -85,7 +85,7 @@ class ReadableReplica(Replica):
     def read_log(self, offset: int, max_bytes: int, end_offset: int, at_least_one: bool) -> tuple[ErrorCode, bytes]:
         """Read bytes, with failures as values; a disk that fails takes this replica offline."""
         try:
-            return ErrorCode.NONE, self.log.read(offset, max_bytes, end_offset, at_least_one)
+            return NO_ERROR, self.log.read(offset, max_bytes, end_offset, at_least_one)
         except KafkaError as error:
             if error.code is ErrorCode.KAFKA_STORAGE_ERROR:
                 self.disk_failed(error)
@@ -104,15 +104,15 @@ class ReadableReplica(Replica):
             if leaders.epoch < 0 or leaders.end_offset < 0:
                 return ErrorCode.OFFSET_OUT_OF_RANGE, None
             if is_diverging(offset, last_fetched_epoch, leaders):
-                return ErrorCode.NONE, leaders
-        return (ErrorCode.OFFSET_OUT_OF_RANGE if offset > log.log_end_offset else ErrorCode.NONE), None
+                return NO_ERROR, leaders
+        return (ErrorCode.OFFSET_OUT_OF_RANGE if offset > log.log_end_offset else NO_ERROR), None
 
     # --- offsets ----------------------------------------------------------------------------------
 
     def earliest(self, current_leader_epoch: int = NO_EPOCH) -> OffsetOutcome:
         """ListOffsets -2: the first offset of the log."""
         error = self.check_leader(current_leader_epoch)
-        if error is not ErrorCode.NONE:
+        if error is not NO_ERROR:
             return OffsetOutcome(error)
         start = self.log.log_start_offset
         return OffsetOutcome(error, start, leader_epoch=self.log.epoch_for_offset(start))
@@ -124,7 +124,7 @@ class ReadableReplica(Replica):
         be higher than what it knows, and an offset must not go back (KIP-207).
         """
         error = self.check_leader(current_leader_epoch)
-        if error is not ErrorCode.NONE:
+        if error is not NO_ERROR:
             return OffsetOutcome(error)
         if self._is_behind_its_epoch():
             return OffsetOutcome(ErrorCode.OFFSET_NOT_AVAILABLE)
@@ -144,7 +144,7 @@ class ReadableReplica(Replica):
         self, find: Callable[[], TimestampOffset | None], isolation_level: int, current_leader_epoch: int
     ) -> OffsetOutcome:
         error = self.check_leader(current_leader_epoch)
-        if error is not ErrorCode.NONE:
+        if error is not NO_ERROR:
             return OffsetOutcome(error)
         try:
             found = find()
@@ -155,7 +155,7 @@ class ReadableReplica(Replica):
         if found is not None and found.offset < self._readable_end(isolation_level):
             return OffsetOutcome(error, found.offset, found.timestamp, found.leader_epoch)
         behind = self._is_behind_its_epoch()
-        return OffsetOutcome(ErrorCode.OFFSET_NOT_AVAILABLE if behind else ErrorCode.NONE)
+        return OffsetOutcome(ErrorCode.OFFSET_NOT_AVAILABLE if behind else NO_ERROR)
 
     def _readable_end(self, isolation_level: int) -> int:
         return self.last_stable_offset if isolation_level == READ_COMMITTED else self.high_watermark
@@ -166,7 +166,7 @@ class ReadableReplica(Replica):
     def end_offset_for_epoch(self, epoch: int, current_leader_epoch: int = NO_EPOCH) -> EpochOutcome:
         """OffsetForLeaderEpoch: the largest epoch not above `epoch` and where it ended; -1 and -1 when unknown."""
         error = self.check_leader(current_leader_epoch)
-        if error is not ErrorCode.NONE:
+        if error is not NO_ERROR:
             return EpochOutcome(error)
         found = self.log.end_offset_for_epoch(epoch)
         return EpochOutcome(error, found.epoch, found.end_offset)

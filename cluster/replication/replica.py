@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 
 from cluster.base.configs import Configs
-from cluster.base.errors import ErrorCode, KafkaError
+from cluster.base.errors import NO_ERROR, ErrorCode, KafkaError
 from cluster.base.ids import NO_EPOCH, NO_NODE, NodeId, TopicId, TopicPartition
 from cluster.base.ports import Buffer, DiskError
 from cluster.base.trace import BatchAppended, HighWatermarkAdvanced, LogStartMoved, LogTruncated, PartitionRoleChanged
@@ -45,7 +45,7 @@ class Replica:
         self.topic_partition = topic_partition
         self.topic_id = topic_id
         self.log = log
-        self.role = PartitionRole.NEW
+        self._become(PartitionRole.NEW)
         self.leader = NO_NODE
         self.leader_epoch = NO_EPOCH
         self.partition_epoch = -1
@@ -82,11 +82,6 @@ class Replica:
     def epoch_to_compare(self) -> int:
         """The epoch of the last record, which a fetch names so that the leader compares logs; -1 when it shall not."""
         return self.log.latest_epoch if self._compares_epochs else NO_EPOCH
-
-    @property
-    def is_online(self) -> bool:
-        """Whether the log may be used."""
-        return self.role is not PartitionRole.OFFLINE
 
     @property
     def is_compacted(self) -> bool:
@@ -145,7 +140,7 @@ class Replica:
         except DiskError as error:
             self.disk_failed(error)
             return ErrorCode.KAFKA_STORAGE_ERROR
-        return ErrorCode.NONE
+        return NO_ERROR
 
     def truncate_by_divergence(self, leaders: EpochEndOffset) -> None:
         """Cut what the leader says is no part of its history; the next fetch asks whether the rest is (KIP-279)."""
@@ -247,7 +242,7 @@ class Replica:
         if self._host.tracer.enabled:
             topic, number = self.topic_partition
             self._host.tracer.emit(
-                HighWatermarkAdvanced(topic, number, self.role.value, high_watermark, self.leader_epoch)
+                HighWatermarkAdvanced(topic, number, self.role_name, high_watermark, self.leader_epoch)
             )
         self._notify(urgent=False)
 
@@ -256,9 +251,14 @@ class Replica:
             notice(urgent, 0)
         self._host.watches.notify(self.topic_partition)
 
+    def _become(self, role: PartitionRole) -> None:
+        self.role = role
+        self.role_name = role.value
+        self.is_online = role is not PartitionRole.OFFLINE  # whether the log may be used
+
     def _take_role(self, event: RoleEvent, state: PartitionState) -> None:
         assert state.leader_epoch >= self.leader_epoch, "leader epochs do not go back"
-        self.role = next_role(self.role, event)
+        self._become(next_role(self.role, event))
         self.leader = NodeId(state.leader)
         self.leader_epoch = state.leader_epoch
         self.partition_epoch = state.partition_epoch
@@ -268,7 +268,7 @@ class Replica:
         if self._host.tracer.enabled:
             topic, number = self.topic_partition
             ends = (self.log.log_end_offset, self.high_watermark)
-            self._host.tracer.emit(PartitionRoleChanged(topic, number, self.role.value, self.leader_epoch, *ends))
+            self._host.tracer.emit(PartitionRoleChanged(topic, number, self.role_name, self.leader_epoch, *ends))
 
     def _trace_append(self, appended: Appended) -> None:
         if self._host.tracer.enabled:
@@ -276,6 +276,6 @@ class Replica:
             for batch in appended.batches:
                 self._host.tracer.emit(
                     BatchAppended(
-                        topic, number, self.role.value, batch.base_offset, batch.last_offset, batch.leader_epoch
+                        topic, number, self.role_name, batch.base_offset, batch.last_offset, batch.leader_epoch
                     )
                 )

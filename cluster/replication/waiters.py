@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 
-from cluster.base.errors import ErrorCode
+from cluster.base.errors import NO_ERROR, ErrorCode
 from cluster.base.ids import TopicPartition
 
 
@@ -58,7 +58,7 @@ class CommitWaiters:
         """Tell everyone who waited for no more than `high_watermark`."""
         heap = self._heap
         while heap and heap[0][0] <= high_watermark:
-            heappop(heap)[2].call(ErrorCode.NONE)
+            heappop(heap)[2].call(NO_ERROR)
 
     def fail(self, error: ErrorCode) -> None:
         """Tell everyone that the wait is in vain."""

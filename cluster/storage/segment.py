@@ -87,11 +87,13 @@ class Segment:
         """Whether the batches fit by size, number of index entries and offset. Any one batch fits an empty segment."""
         if self.size_bytes == 0 and len(headers) == 1:
             return True
-        size_bytes = sum(header.size_bytes for header in headers)
+        size_bytes = self.size_bytes
+        for header in headers:
+            size_bytes += header[1]
         return (
-            self.size_bytes + size_bytes <= size_bytes_max
-            and (len(self._index) + 1) * OFFSET_ENTRY.size <= index_bytes_max
-            and (len(self._time_index) + 1) * TIME_ENTRY.size <= index_bytes_max
+            size_bytes <= size_bytes_max
+            and (len(self._index.keys) + 1) * OFFSET_ENTRY.size <= index_bytes_max
+            and (len(self._time_index.keys) + 1) * TIME_ENTRY.size <= index_bytes_max
             and headers[-1].last_offset - self.base_offset <= _RELATIVE_OFFSET_MAX
         )
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import NamedTuple
 
-from cluster.base.errors import ErrorCode
+from cluster.base.errors import NO_ERROR, ErrorCode
 from cluster.base.ids import TopicId
 from cluster.base.ports import Buffer
 from cluster.wire.primitives import (
@@ -52,7 +52,7 @@ class ProduceResult:
     """What became of one partition's batches. Not frozen: it is filled in when the batches are committed."""
 
     partition: int
-    error: ErrorCode = ErrorCode.NONE
+    error: ErrorCode = NO_ERROR
     base_offset: int = -1
     log_append_time_ms: int = -1
     log_start_offset: int = -1

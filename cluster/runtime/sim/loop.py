@@ -19,6 +19,7 @@ from collections.abc import Callable, Coroutine, Generator
 from contextlib import suppress
 from contextvars import Context, copy_context
 from heapq import heapify, heappop, heappush
+from itertools import count
 from math import ceil
 from random import Random
 from typing import Any, NoReturn, TypeVar
@@ -53,8 +54,7 @@ class SimFuture(asyncio.Future[_T]):
     def __hash__(self) -> int:
         number = self._number
         if not number:
-            loop = self.get_loop()
-            assert isinstance(loop, SimLoop)
+            loop: Any = self.get_loop()
             number = self._number = loop.next_number()
         return number
 
@@ -113,7 +113,7 @@ class SimLoop(asyncio.base_events.BaseEventLoop):
         self.now = START_S
         self._time_limit = START_S + time_limit_s
         self._timers_set = 0
-        self._numbers_given = 0
+        self.next_number: Callable[[], int] = count(1).__next__  # serial numbers of this run
         self._steps_limit = steps_limit
         self._rng = rng
         self._recorder = recorder
@@ -170,11 +170,6 @@ class SimLoop(asyncio.base_events.BaseEventLoop):
         return self.call_soon(callback, *args, context=context)
 
     # --- tasks and futures ---
-
-    def next_number(self) -> int:
-        """Return the next serial number of this run."""
-        self._numbers_given += 1
-        return self._numbers_given
 
     get_debug: Any = bool
     """False, without running Python code: every future asks."""

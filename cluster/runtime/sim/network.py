@@ -105,7 +105,13 @@ class Lane:
                 self._retransmit_in(RETRANSMIT_S)
                 return
             delay_s += self._hampered_s(verdict, arguments)
-        self._schedule(delay_s, deliver, arguments)
+        # As `_schedule`, which would be one more call for every message.
+        loop = self.loop
+        arrival = loop.now + delay_s
+        if arrival < self.last_arrival:  # noqa: PLR1730  # so would max()
+            arrival = self.last_arrival
+        self.last_arrival = arrival
+        loop.call_at(arrival, self.arrive, deliver, arguments, context=self.receiver.context)
 
     def send_loose(self, deliver: Callable[..., None], *arguments: Any) -> None:
         """Send a message that is independent of all others: rules may have it arrive twice, or be overtaken."""
@@ -159,12 +165,8 @@ class Lane:
                 self._schedule(delay_s, message.deliver, message.arguments)
 
     def _schedule(self, delay_s: float, deliver: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-        loop = self.loop
-        arrival = loop.now + delay_s
-        if arrival < self.last_arrival:  # noqa: PLR1730  # max() is a call, for every message
-            arrival = self.last_arrival
-        self.last_arrival = arrival
-        loop.call_at(arrival, self.arrive, deliver, arguments, context=self.receiver.context)
+        self.last_arrival = max(self.last_arrival, self.loop.now + delay_s)
+        self.loop.call_at(self.last_arrival, self.arrive, deliver, arguments, context=self.receiver.context)
 
     def arrive(self, deliver: Callable[..., None], arguments: tuple[Any, ...]) -> None:
         """Hand a message over; a socket that is closed already answers with a reset."""
@@ -202,6 +204,9 @@ class Lane:
 class End:
     """One side of a connection, as its machine's kernel sees it."""
 
+    peer: End
+    """The other side, from `pair_with` on."""
+
     def __init__(self, network: Network, machine_name: str, process: Process | None) -> None:
         self.network = network
         self.machine_name = machine_name
@@ -214,7 +219,6 @@ class End:
         self.on_reset: Callable[[], None] | None = None
         self.carrier: Any = None  # the transport or RPC connection on this side
         self._lanes: dict[str | None, Lane] = {}
-        self._peer: End | None = None
         if process is not None:
             self.belong_to(process)
 
@@ -224,16 +228,10 @@ class End:
         self.context = process.context
         self.network.opened(process, self)
 
-    @property
-    def peer(self) -> End:
-        """The other side."""
-        assert self._peer is not None
-        return self._peer
-
     def pair_with(self, other: End) -> None:
         """Make two ends one connection."""
-        self._peer = other
-        other._peer = self
+        self.peer = other
+        other.peer = self
 
     def lane(self, api: str | None) -> Lane:
         """Return the way to the peer for one RPC method, or for everything that belongs to none."""

@@ -34,11 +34,8 @@ class Method:
     deserialize: Callable[[bytes], Any]
     request_streaming: bool
     response_streaming: bool
-
-    @property
-    def api(self) -> str:
-        """The bare name, by which link rules go."""
-        return self.path.rpartition("/")[2]
+    api: str
+    """The bare name, by which link rules go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +165,10 @@ class SimCall(grpc.aio.Call):
         """Send a request; wait while the server does not keep up. Raises AioRpcError when the call failed."""
         if self._is_done_writing:
             raise asyncio.InvalidStateError("RPC is half closed after calling done_writing().")
-        await self._connected()
-        self._raise_when_done()
+        if self._end is None:
+            await self._connected()
+        if self.outcome is not None:
+            self._raise_when_done()
         assert self._up is not None
         data = self.method.serialize(request)
         self._outstanding_bytes += len(data)
@@ -179,7 +178,8 @@ class SimCall(grpc.aio.Call):
             self.is_writer_waiting = True
             await self._wait()
         self.is_writer_waiting = False
-        self._raise_when_done()
+        if self.outcome is not None:
+            self._raise_when_done()
 
     async def done_writing(self) -> None:
         """Tell the server that no request follows."""
@@ -274,7 +274,7 @@ class SimCall(grpc.aio.Call):
         return self.outcome
 
     async def _wait(self) -> None:
-        waiter: asyncio.Future[None] = self.loop.create_future()
+        waiter: asyncio.Future[None] = asyncio.Future(loop=self.loop)  # asyncio's own: in no set, it needs no number
         self._waiters.append(waiter)
         try:
             await waiter

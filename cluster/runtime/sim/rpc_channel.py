@@ -41,9 +41,9 @@ def _method_maker(*, request_streaming: bool, response_streaming: bool) -> Any:
         response_deserializer: Any = None,
         _registered_method: Any = None,
     ) -> SimMultiCallable:
-        return SimMultiCallable(
-            self, Method(method, request_serializer, response_deserializer, request_streaming, response_streaming)
-        )
+        kind = (request_streaming, response_streaming)
+        api = method.rpartition("/")[2]
+        return SimMultiCallable(self, Method(method, request_serializer, response_deserializer, *kind, api))
 
     return make
 

@@ -355,7 +355,7 @@ class ServerCall(grpc.aio.ServicerContext[Any, Any]):
     # --- inside ---
 
     async def _wait(self) -> None:
-        waiter: asyncio.Future[None] = self._loop.create_future()
+        waiter: asyncio.Future[None] = asyncio.Future(loop=self._loop)  # asyncio's own: in no set, it needs no number
         self._waiters.append(waiter)
         await waiter
 

@@ -149,13 +149,12 @@ class SimTransport(asyncio.Transport):
         if not self._buffered:
             self._protocol.data_received(data)  # type: ignore[attr-defined]  # as above
             return
-        position = 0
-        while position < len(data) and not self._is_lost:
+        while data and not self._is_lost:
             protocol: Any = self._protocol
-            buffer = memoryview(protocol.get_buffer(len(data) - position)).cast("B")
-            count = min(len(buffer), len(data) - position)
-            buffer[:count] = data[position : position + count]
-            position += count
+            buffer = memoryview(protocol.get_buffer(len(data))).cast("B")
+            count = min(len(buffer), len(data))
+            buffer[:count] = data[:count]
+            data = data[count:]
             protocol.buffer_updated(count)
 
     def is_reading(self) -> bool:

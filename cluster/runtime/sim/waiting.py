@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any
 
-from cluster.runtime.sim.loop import SimFuture, SimLoop, SimTask
+from cluster.runtime.sim.loop import SimFuture, SimTask
 
 _wait = asyncio.wait
 
@@ -27,12 +27,13 @@ async def wait(
     first one ends the wait.
     """
     futures = set(fs)
-    ends_with_first = return_when == asyncio.FIRST_COMPLETED or len(futures) == 1
-    if not ends_with_first or not futures or not {type(one) for one in futures} <= _OWN:
+    if not futures or (return_when != asyncio.FIRST_COMPLETED and len(futures) > 1):
         return await _wait(futures, timeout=timeout, return_when=return_when)
+    for future in futures:
+        if type(future) not in _OWN:
+            return await _wait(futures, timeout=timeout, return_when=return_when)
     loop = asyncio.get_running_loop()
-    assert isinstance(loop, SimLoop)
-    first: asyncio.Future[None] = loop.create_future()
+    first: asyncio.Future[None] = asyncio.Future(loop=loop)  # its hash is an address, which nobody asks for
 
     def release(_: object = None) -> None:
         if not first.done():
@@ -48,8 +49,11 @@ async def wait(
             timer.cancel()
         for future in futures:
             future.remove_done_callback(release)
-    done = {future for future in futures if future.done()}
+    done: set[asyncio.Future[Any]] = set()
+    for future in futures:  # plainly: a comprehension is a call, and this runs several times for each record
+        if future.done():
+            done.add(future)
     return done, futures - done
 
 
-_OWN = {SimFuture, SimTask}
+_OWN = (SimFuture, SimTask)
