@@ -150,9 +150,11 @@ class KafkaConnection(asyncio.BufferedProtocol):
         if self._serving:  # sending a reply made room while a request is being served: the loop below goes on
             return
         self._send()
-        has_more = True
-        while has_more and self._may_serve:
-            has_more = self._serve_frames()
+        while self._serve_frames():
+            self._send()
+            if not self._may_serve:
+                break
+        else:
             self._send()
         self._pause_or_resume_reading()
 

@@ -47,17 +47,17 @@ class ReplicationService(ReplicationServicer):
         self._partition_bytes_max = configs.integer("replica.fetch.max.bytes")
         self._replicas = replicas
 
-    async def Fetch(
+    async def Fetch(  # type: ignore[override]  # the stubs know only generators, which cost more for each message
         self,
         request_iterator: AsyncIterator[FetchRequest],
         context: grpc.aio.ServicerContext[FetchRequest, FetchResponse],
-    ) -> AsyncIterator[FetchResponse]:
+    ) -> None:
         """Answer one follower's fetches for as long as its stream lasts; a request that follows another frees it."""
         stream = _FollowerStream(self._clock, self._replicas, self._partition_bytes_max)
-        reader = asyncio.ensure_future(stream.read(request_iterator))
+        reader = asyncio.ensure_future(stream.read(context))
         try:
             while await stream.is_due():
-                yield stream.answer()
+                await context.write(stream.answer())
             await reader  # what went wrong with reading is what went wrong with the stream
         finally:
             reader.cancel()
@@ -77,10 +77,10 @@ class _FollowerStream:
         self._gathering = _Gathering()
         self._alarm = _Alarm(self._look)
 
-    async def read(self, request_iterator: AsyncIterator[FetchRequest]) -> None:
+    async def read(self, context: grpc.aio.ServicerContext[FetchRequest, FetchResponse]) -> None:
         """Take requests until the follower ends the stream or the connection breaks."""
         try:
-            async for request in request_iterator:
+            while isinstance(request := await context.read(), FetchRequest):  # and not EOF
                 now_ms = self._clock.monotonic_ms()
                 self._held_until_ms.append(now_ms + request.max_wait_ms)
                 self.session.accept(request, now_ms)

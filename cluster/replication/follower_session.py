@@ -146,6 +146,8 @@ class FollowerSession:
         self._gathered_bytes += appended_bytes
         if key in self._said:
             return  # the follower has yet to answer what it was told
+        if key in self._news and not is_urgent:
+            return  # that there is something to say is known
         self._news[key] = self._positions[key]
         self._is_urgent = self._is_urgent or is_urgent
         self._wake()

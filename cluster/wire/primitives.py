@@ -103,19 +103,21 @@ class Cursor:
         self.position = end
         return view
 
-    def length(self, flexible: bool, short: bool = False) -> int:
-        """Read the length of a string or of bytes; -1 stands for null. `short`: a non-flexible string's 16 bits."""
+    def length(self, flexible: bool) -> int:
+        """Read the length of bytes or of an array; -1 stands for null."""
         if flexible:
             return self.unsigned_varint() - 1
-        size_bytes = self.number(INT16 if short else INT32)
+        size_bytes = self.number(INT32)
         if size_bytes < -1:
             raise MalformedMessage(f"a length of {size_bytes} at byte {self.position}")
         return size_bytes
 
     def string(self, flexible: bool) -> str | None:
         """Read a string, which may be null."""
-        size_bytes = self.length(flexible, short=True)
+        size_bytes = self.unsigned_varint() - 1 if flexible else self.number(INT16)
         if size_bytes < 0:
+            if size_bytes < -1:
+                raise MalformedMessage(f"a length of {size_bytes} at byte {self.position}")
             return None
         try:
             return str(self.take(size_bytes), "utf-8")
@@ -143,10 +145,12 @@ class Cursor:
 
     def elements(self, flexible: bool) -> range:
         """Read the number of elements of an array that must not be null."""
-        number = self.count(flexible)
-        if number < 0:
+        number = self.unsigned_varint() - 1 if flexible else self.number(INT32)
+        if 0 <= number <= len(self.buffer) - self.position:
+            return range(number)
+        if number == -1:
             raise MalformedMessage(f"null before byte {self.position}, where an array must be")
-        return range(number)
+        raise MalformedMessage(f"an array of {number} at byte {self.position} is longer than the message")
 
     def topic_id(self) -> TopicId:
         """Read a topic id; the zero id is returned as it is."""

@@ -50,12 +50,13 @@ class SimFile:
             sync[0] = min(sync[0], size_bytes)
 
     def written(self, now: float, writeback_s: float) -> None:
-        """Note that bytes were added just now, and that old ones have been written back."""
-        self.write_back(now, writeback_s)
-        if self.marks and now - self.marks[-1][0] < writeback_s / WRITEBACK_MARKS_MAX:
-            self.marks[-1][1] = len(self.content)
+        """Note that bytes were added just now, and now and then that old ones have been written back."""
+        marks = self.marks
+        if marks and now - marks[-1][0] < writeback_s / WRITEBACK_MARKS_MAX:
+            marks[-1][1] = len(self.content)
         else:
-            self.marks.append([now, len(self.content)])
+            self.write_back(now, writeback_s)
+            marks.append([now, len(self.content)])
 
     def write_back(self, now: float, writeback_s: float) -> None:
         """Make durable what is old enough; a mark's bytes are as old as the youngest of them."""
@@ -189,6 +190,8 @@ class SimDisk:
 
     def sizes(self) -> dict[str, tuple[int, int]]:
         """Each file's length, and how much of it would survive a loss of power; by path."""
+        for file in self._files.values():
+            file.write_back(self._now(), self._writeback_s)
         return {path: (len(file.content), file.durable_bytes) for path, file in self._files.items()}
 
     def byte(self, path: str, offset: int) -> int | None:

@@ -256,7 +256,7 @@ class ServerCall(grpc.aio.ServicerContext[Any, Any]):
         while not self._requests:
             if self._requests_ended:
                 return grpc.aio.EOF
-            await self._wait()
+            await self._waiter()
         data = self._requests.popleft()
         self._client.request_read(len(data))
         if self._client.is_writer_waiting and self._client.has_room:
@@ -270,7 +270,7 @@ class ServerCall(grpc.aio.ServicerContext[Any, Any]):
         send(self._down, self._client.message_arrived, data)
         while self._outstanding_bytes > WINDOW_BYTES:
             self._is_writer_waiting = True
-            await self._wait()
+            await self._waiter()
         self._is_writer_waiting = False
 
     async def abort(self, code: grpc.StatusCode, details: str = "", trailing_metadata: Any = ()) -> NoReturn:
@@ -354,10 +354,10 @@ class ServerCall(grpc.aio.ServicerContext[Any, Any]):
 
     # --- inside ---
 
-    async def _wait(self) -> None:
+    def _waiter(self) -> asyncio.Future[None]:
         waiter: asyncio.Future[None] = asyncio.Future(loop=self._loop)  # asyncio's own: in no set, it needs no number
         self._waiters.append(waiter)
-        await waiter
+        return waiter
 
     def _wake(self) -> None:
         waiters, self._waiters = self._waiters, []
