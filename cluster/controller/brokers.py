@@ -148,8 +148,11 @@ def _following_state(
     if current is BrokerControlState.FENCED:
         if request.want_shut_down:
             return BrokerControlState.SHUTDOWN_NOW
-        # Unfencing waits until the broker has seen its own registration, and with it whatever was its before.
-        is_ready = not request.want_fence and request.current_metadata_offset >= broker.broker_epoch
+        # Unfencing waits until the broker has seen its own registration, and with it whatever was its before. It waits
+        # until it knows, too, that others took over when it was fenced: one that woke from a pause would believe
+        # meanwhile that it still leads and coordinates, and that the controller has just told it so.
+        needed_offset = max(broker.broker_epoch, sessions.fenced_offset(broker.broker_id))
+        is_ready = not request.want_fence and request.current_metadata_offset >= needed_offset
         return BrokerControlState.UNFENCED if is_ready else BrokerControlState.FENCED
     if current is BrokerControlState.UNFENCED:
         if request.want_fence:

@@ -29,6 +29,7 @@ class BrokerSessions:
     def __init__(self, timeout_ms: int) -> None:
         self._timeout_ms = timeout_ms
         self._sessions: dict[NodeId, Session] = {}
+        self._fenced_offsets: dict[NodeId, int] = {}
 
     def restart(self, image: MetadataImage, now_ms: int) -> None:
         """Give every unfenced broker a whole session: a controller that just became active has heard from nobody yet.
@@ -44,6 +45,8 @@ class BrokerSessions:
             for broker in image.brokers.values()
             if not broker.fenced
         }
+        # Nobody remembers when they were fenced: not after this, at any rate.
+        self._fenced_offsets = {broker.broker_id: image.offset for broker in image.brokers.values() if broker.fenced}
 
     def touch(self, broker_id: NodeId, broker_epoch: int, now_ms: int, metadata_offset: int = 0) -> None:
         """A broker was heard of: it registered, or sent a heartbeat with its metadata offset."""
@@ -52,6 +55,14 @@ class BrokerSessions:
             self._sessions[broker_id] = Session(broker_epoch, now_ms, metadata_offset)
         else:
             self._sessions[broker_id] = replace(known, heard_ms=now_ms, metadata_offset=metadata_offset)
+
+    def fence(self, broker_id: NodeId, offset: int) -> None:
+        """A broker was fenced by the metadata at `offset`."""
+        self._fenced_offsets[broker_id] = offset
+
+    def fenced_offset(self, broker_id: NodeId) -> int:
+        """Return what a broker must know of the metadata to know that it was fenced; 0 when it never was."""
+        return self._fenced_offsets.get(broker_id, 0)
 
     def leave(self, broker_id: NodeId, offset: int) -> None:
         """A broker begins its controlled shutdown with the metadata at `offset`."""

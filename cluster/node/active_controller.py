@@ -250,6 +250,7 @@ class ActiveController:
             self.sessions.restart(self._speculative, now_ms)
         for broker_id in self.sessions.expired(self._speculative, now_ms):
             self._propose(fence_broker(self._speculative, self._configs, broker_id))
+            self.sessions.fence(broker_id, self._speculative.offset)
         self._arm_fencing()
 
     def _arm_balancing(self) -> None:

@@ -34,6 +34,24 @@ def test_a_new_broker_is_fenced_until_it_has_seen_its_own_registration() -> None
     assert cluster.image.is_active(1)
 
 
+@pytest.mark.parametrize("is_remembered", [True, False], ids=["by who fenced it", "by a later controller"])
+def test_a_broker_that_was_fenced_is_let_in_only_when_it_knows_that_it_was(is_remembered: bool) -> None:
+    cluster = SmallCluster()
+    cluster.add_brokers(1, 2)
+    known = cluster.image.offset
+    fence(cluster, 1)
+    if is_remembered:
+        cluster.sessions.fence(NodeId(1), cluster.image.offset)
+    else:
+        cluster.sessions.restart(cluster.image, cluster.now_ms)
+    epoch = cluster.image.brokers[1].broker_epoch
+    request = rpc.BrokerHeartbeatRequest(broker_id=1, broker_epoch=epoch, current_metadata_offset=known)
+    decision, _ = heartbeat(cluster.image, cluster.configs, cluster.sessions, request)
+    assert decision.reply.is_fenced
+    assert not decision.records
+    assert not cluster.heartbeat(1).is_fenced
+
+
 def test_a_second_process_waits_for_the_session_of_the_first() -> None:
     cluster = SmallCluster()
     cluster.register(1, incarnation=11)
