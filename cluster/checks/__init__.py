@@ -5,7 +5,14 @@ Outsiders take oracles from the registry by the name that scenarios use.
 
 from __future__ import annotations
 
-from cluster.checks.contract import Adversity, Circumstances, Permission, permission
+from cluster.checks.contract import (
+    DISK_DAMAGES,
+    UNSYNCED_LOSSES,
+    Adversity,
+    Circumstances,
+    Permission,
+    permission,
+)
 from cluster.checks.judgement import Judgement, weigh
 from cluster.checks.oracle import Evidence, Oracle, ReplicaBatch, ReplicaLog, Violation
 from cluster.checks.panel import Panel
@@ -20,7 +27,9 @@ from cluster.checks.setting import (
 )
 
 __all__ = [
+    "DISK_DAMAGES",
     "ORACLES",
+    "UNSYNCED_LOSSES",
     "WHITE_BOX",
     "Adversity",
     "Circumstances",

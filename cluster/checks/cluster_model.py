@@ -25,10 +25,12 @@ from cluster.base.trace import (
     NodeStopped,
     PartitionMetadataApplied,
     PartitionRoleChanged,
+    StepFired,
     TopicConfigApplied,
     TopicDeleted,
     Traced,
 )
+from cluster.checks.contract import DISK_DAMAGES, UNSYNCED_LOSSES
 from cluster.checks.epoch_runs import EpochRuns
 from cluster.checks.setting import Setting
 
@@ -40,10 +42,14 @@ _ENDED = ("killed", "stopped", "powered-off")
 
 @dataclass(slots=True)
 class ReplicaModel:
-    """One replica on one node. `is_open`: its process runs and has said how long its log is."""
+    """One replica on one node. `is_open`: its process runs and has said how long its log is.
+
+    `lost` has the log as it was each time before the node's disk came back with less, where it may.
+    """
 
     node: str
     log: EpochRuns = field(default_factory=EpochRuns)
+    lost: list[EpochRuns] = field(default_factory=list)
     role: str = "offline"
     leader_epoch: int = -1
     high_watermark: int = 0
@@ -83,6 +89,7 @@ class ClusterModel:
         NodeStopped.kind,
         PartitionMetadataApplied.kind,
         PartitionRoleChanged.kind,
+        StepFired.kind,
         TopicConfigApplied.kind,
         TopicDeleted.kind,
     )
@@ -95,6 +102,8 @@ class ClusterModel:
         self._config_offsets: dict[str, int] = {}
         self._deleted_at: dict[str, list[int]] = {}
         self._stale: dict[tuple[str, str], None] = {}
+        self._lost_unsynced: dict[str, None] = {}
+        self._damaged: dict[str, None] = {}
         self._handlers: dict[str, Callable[[Traced, Any], None]] = {
             BatchAppended.kind: self._on_appended,
             HighWatermarkAdvanced.kind: self._on_high_watermark,
@@ -106,6 +115,7 @@ class ClusterModel:
             NodeStopped.kind: self._on_stopped,
             PartitionMetadataApplied.kind: self._on_metadata,
             PartitionRoleChanged.kind: self._on_role,
+            StepFired.kind: self._on_step,
             TopicConfigApplied.kind: self._on_config,
             TopicDeleted.kind: self._on_deleted,
         }
@@ -190,6 +200,8 @@ class ClusterModel:
             return
         replica = self.replica((event.topic, event.partition), traced.node)
         if event.log_end_offset < replica.log.end:
+            if self._may_forget(traced.node, event.topic):
+                replica.lost.append(replica.log.copy())
             replica.log.truncate(event.log_end_offset)  # a loss of power; nothing else shortens a log unseen
         elif event.log_end_offset > replica.log.end:
             replica.log.restart(event.log_end_offset)
@@ -249,6 +261,19 @@ class ClusterModel:
     def _on_faulted(self, traced: Traced, event: NodeFaulted) -> None:
         if event.state in _ENDED:
             self._closed(event.target)
+        if event.state == "powered-off":
+            self._lost_unsynced[event.target] = None
+
+    def _on_step(self, traced: Traced, event: StepFired) -> None:
+        if event.action in DISK_DAMAGES:
+            self._damaged.update(dict.fromkeys(event.targets))
+        elif event.action in UNSYNCED_LOSSES:
+            self._lost_unsynced.update(dict.fromkeys(event.targets))
+
+    def _may_forget(self, node: str, topic: str) -> bool:
+        """Whether something befell a node by which a log may end before what it had acknowledged."""
+        is_synced = self.setting.topic(topic).flush_messages == 1
+        return node in self._damaged or (node in self._lost_unsynced and not is_synced)
 
     def _closed(self, node: str) -> None:
         for partition in self.partitions.values():

@@ -21,6 +21,12 @@ ISR_UNCOVERED = "isr-uncovered"
 QUORUM_DAMAGED = "quorum-damaged"
 """What Raft's invariants share: a voter has forgotten what it had promised or stored."""
 
+DISK_DAMAGES = ("wipe", "bit-rot", "disk-misread", "disk-lie")
+"""Faults of a scenario by which a disk loses or changes what it had stored, synced or not."""
+
+UNSYNCED_LOSSES = ("torn-write",)
+"""Faults by which a node loses only what it had not synced, besides a loss of power."""
+
 
 @dataclass(frozen=True, slots=True)
 class Adversity:

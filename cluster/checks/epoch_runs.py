@@ -23,6 +23,12 @@ class EpochRuns:
         self.starts: list[int] = []
         self.epochs: list[int] = []
 
+    def copy(self) -> EpochRuns:
+        """Return the same history as it is now."""
+        other = EpochRuns(self.start)
+        other.end, other.starts, other.epochs = self.end, self.starts.copy(), self.epochs.copy()
+        return other
+
     def append(self, base_offset: int, last_offset: int, epoch: int) -> None:
         """Records of one epoch follow; a jump means that nothing below it is known any more."""
         if base_offset != self.end:

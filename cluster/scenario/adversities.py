@@ -12,12 +12,9 @@ from dataclasses import dataclass
 
 from cluster.base.ids import TopicPartition
 from cluster.base.trace import NodeFaulted, PartitionMetadataApplied, StepFired, Traced
-from cluster.checks import Adversity, Setting
+from cluster.checks import DISK_DAMAGES, UNSYNCED_LOSSES, Adversity, Setting
 
 TRANSACTIONS = "__transaction_state"
-
-_HARMED_DISK = ("wipe", "bit-rot", "disk-misread", "disk-lie")
-_UNSYNCED_LOST = ("torn-write",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +38,8 @@ class Adversities:
                 known.update((setting.names[number], None) for number in event.replicas if number in setting.names)
             elif isinstance(event, NodeFaulted) and event.state == "powered-off":
                 self._blows.append(_Blow(traced.time_us, event.target, is_damage=False))
-            elif isinstance(event, StepFired) and event.action in (*_HARMED_DISK, *_UNSYNCED_LOST):
-                is_damage = event.action in _HARMED_DISK
+            elif isinstance(event, StepFired) and event.action in (*DISK_DAMAGES, *UNSYNCED_LOSSES):
+                is_damage = event.action in DISK_DAMAGES
                 self._blows += [_Blow(traced.time_us, node, is_damage) for node in event.targets]
 
     def on(self, partition: TopicPartition | None, until_us: int | None = None) -> Adversity:

@@ -10,6 +10,7 @@ import pytest
 from cluster.base.trace import (
     BatchAppended,
     BrokerStateChanged,
+    FollowerProgressed,
     HighWatermarkAdvanced,
     IsrChangeAnswered,
     IsrChangeRequested,
@@ -26,6 +27,7 @@ from cluster.base.trace import (
     RecordConsumed,
     RecordFailed,
     RecordSent,
+    StepFired,
     TopicConfigApplied,
     TopicDeleted,
     Traced,
@@ -75,6 +77,10 @@ def append(node: str, what: str, base: int, last: int, epoch: int = 0) -> Step:
 
 def commit(node: str, offset: int, epoch: int = 0, what: str = "leader") -> Step:
     return node, HighWatermarkAdvanced("orders", 0, what, offset, epoch)
+
+
+def hears(node: str, follower: int, end: int, epoch: int = 0) -> Step:
+    return node, FollowerProgressed("orders", 0, follower, end, epoch)
 
 
 def truncate(node: str, start: int, end: int, epoch: int) -> Step:
@@ -380,6 +386,68 @@ def test_every_invariant_that_counts_in_every_run_has_a_trace_that_breaks_it() -
 def test_a_clean_failover_offends_nobody(name: str, trace: list[Step]) -> None:
     everybody_knows = [metadata(node, 3, 1, (2, 3), at=9) for node in ("b1", "b2", "b3")]
     assert judge(name, [*trace, *everybody_knows]).violations == []
+
+
+RETURNED = [metadata("b3", 2, 1, (2, 3), at=2), metadata("b3", 3, 2, (3,), at=3), role("b2", "follower", 2, 6)]
+"""b1 sleeps: b2 led for a while, and its disk has come back with six records."""
+
+DARK_MEMBER = [down("b2", "powered-off"), up("b2"), *RETURNED]
+
+HELD_BY_ALL = [*TEN_COMMITTED, append("b1", "leader", 10, 10), append("b2", "follower", 10, 10)]
+HELD_BY_ALL.append(append("b3", "follower", 10, 10))
+
+SAID_BY_ALL = [hears("b1", 3, 11), hears("b1", 2, 11)]
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        DARK_MEMBER,
+        [("lab", StepFired("torn", "torn-write", ("b2",))), down("b2"), up("b2"), *RETURNED],
+        [("lab", StepFired("gone", "wipe", ("b2",))), down("b2"), up("b2"), *RETURNED],
+    ],
+    ids=["power-off", "torn-write", "wipe"],
+)
+def test_a_leader_that_slept_may_commit_what_a_member_acknowledged_and_lost_meanwhile(harm: list[Step]) -> None:
+    assert judge("weak-isr", [*HELD_BY_ALL, *harm, *SAID_BY_ALL, commit("b1", 11)]).count == 0
+
+
+@pytest.mark.parametrize(
+    "trace",
+    [
+        [*HELD_BY_ALL, *DARK_MEMBER, commit("b1", 11)],
+        [*HELD_BY_ALL, *DARK_MEMBER, *SAID_BY_ALL, hears("b1", 2, 6), commit("b1", 11)],
+        [*HELD_BY_ALL, *DARK_MEMBER, hears("b1", 3, 11), hears("b1", 2, 11, epoch=2), commit("b1", 11)],
+        [
+            *UNCOMMITTED,
+            append("b2", "follower", 12, 14, 3),
+            down("b3"),
+            *DARK_MEMBER,
+            hears("b1", 2, 15),
+            commit("b1", 14),
+        ],
+        [*UNCOMMITTED, down("b3"), *DARK_MEMBER, hears("b1", 2, 15), commit("b1", 15)],
+        [*HELD_BY_ALL, down("b2"), up("b2"), *RETURNED, *SAID_BY_ALL, commit("b1", 11)],
+    ],
+    ids=[
+        "not acknowledged",
+        "heard that it is lost",
+        "in another epoch",
+        "held another record",
+        "never held",
+        "killed",
+    ],
+)
+def test_it_may_not_commit_what_a_member_never_had_or_is_known_to_lack(trace: list[Step]) -> None:
+    assert judge("weak-isr", trace).count == 1
+
+
+def test_what_a_topic_syncs_before_it_acknowledges_no_loss_of_power_takes() -> None:
+    trace = [*HELD_BY_ALL, *DARK_MEMBER, *SAID_BY_ALL, commit("b1", 11)]
+    synced = replace(SETTING, topics={"orders": TopicSetting(3, 2, flush_messages=1)})
+    assert judge("weak-isr", trace, synced).count == 1
+    wiped = [*HELD_BY_ALL, ("lab", StepFired("gone", "wipe", ("b2",))), *DARK_MEMBER, *SAID_BY_ALL, commit("b1", 11)]
+    assert judge("weak-isr", wiped, synced).count == 0
 
 
 def test_a_minimum_that_was_changed_while_running_counts() -> None:
