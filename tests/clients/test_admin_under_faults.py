@@ -1,7 +1,7 @@
 """What administrators ask for holds while a broker is killed and started again: moves, elections, configs, offsets.
 
-Two admin clients, confluent-kafka's and kafka-python's, where both have the call. Quotas, which neither has, are set
-over the wire and felt by confluent-kafka's producer.
+Two admin clients, confluent-kafka's and kafka-python's, where both have the call; what only kafka-python's has, Kafka's
+own tools do as well (`test_java_under_faults.py`). Not here: quotas, which neither has (`test_quotas_under_faults.py`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from kafka.admin import KafkaAdminClient, UpdateFeatureType
 from three_brokers import ThreeBrokers
 
 from cluster.base.ids import TopicPartition
-from cluster.console.protocol_client import ProtocolClient
 
 pytestmark = pytest.mark.live
 
@@ -235,40 +234,3 @@ def test_the_quorum_features_topics_and_resources_are_told_by_any_broker(cluster
 
 def quorum_of(answer: Any) -> Any:
     return answer["topics"][0]["partitions"][0]
-
-
-def test_a_quota_slows_a_producer_down_also_after_its_broker_came_back(cluster: ThreeBrokers) -> None:
-    partition = TopicPartition(cluster.new_topic(), 0)
-    leader = cluster.leader(partition)
-
-    def set_quota(value: float | None) -> None:
-        entity = [{"entity_type": "client-id", "entity_name": "greedy"}]
-        change = {"key": "producer_byte_rate", "value": value or 0.0, "remove": value is None}
-        with ProtocolClient(cluster.bootstrap, TIMEOUT_MS) as client:
-            answer = client.ask(49, {"entries": [{"entity": entity, "ops": [change]}], "validate_only": False})
-        assert [entry.error_code for entry in answer.entries] == [0]
-
-    def is_throttled() -> bool:
-        told: list[float] = []
-        producer = confluent_kafka.Producer(
-            {
-                "bootstrap.servers": cluster.bootstrap,
-                "client.id": "greedy",
-                "throttle_cb": lambda event: told.append(event.throttle_time),
-            }
-        )
-        for _ in range(3):
-            producer.produce(partition.topic, bytes(30_000), partition=0)
-            assert producer.flush(PATIENCE_S) == 0
-        producer.poll(0.1)
-        return any(time_s > 0 for time_s in told)
-
-    assert not is_throttled()
-    set_quota(5_000)
-    assert is_throttled()
-    cluster.kill(leader)
-    cluster.new_leader(partition, leader)
-    cluster.mend()
-    assert is_throttled(), "quotas are in the metadata: every broker has them, also one that was away"
-    set_quota(None)
-    assert not is_throttled()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
@@ -77,3 +80,76 @@ def test_quotas_and_configs_that_are_set_while_a_broker_is_down_are_told_by_it_w
     assert "Quota configs for client-id 'java' are consumer_byte_rate=123456.0" in shown
     assert "retention.ms=4321" in kafka("topics", "--describe", "--topic", topic)
     kafka("configs", *client, "--alter", "--delete-config", "consumer_byte_rate")
+
+
+def test_moves_wait_for_a_dead_broker_and_end_when_it_is_back_but_for_those_that_were_cancelled(
+    kafka: Tools, tmp_path: Path
+) -> None:
+    cluster, topic = kafka.cluster, kafka.cluster.new_topic(partitions=2)
+    kept, cancelled = (TopicPartition(topic, number) for number in range(2))
+    write(cluster, topic, 0)
+
+    def reassign(action: str, replicas: list[int], *partitions: TopicPartition) -> str:
+        moves = [{"topic": topic, "partition": each.partition, "replicas": replicas} for each in partitions]
+        plan = tmp_path / "plan.json"
+        plan.write_text(json.dumps({"version": 1, "partitions": moves}))
+        # To take throttles back the tool would alter the dead broker's own configs, which only that broker does.
+        more = ["--preserve-throttles"] if action == "--cancel" else []
+        return kafka("reassign-partitions", "--reassignment-json-file", str(plan), action, *more)
+
+    def moving() -> list[str]:
+        return [line for line in kafka("reassign-partitions", "--list").splitlines() if line.startswith(topic)]
+
+    def in_sync(partition: TopicPartition, *names: str) -> None:
+        cluster.until(f"{partition} is on {names}", lambda now: sorted(now.isr(partition)) == sorted(names))
+
+    reassign("--execute", [1, 2], kept, cancelled)
+    for partition in (kept, cancelled):
+        in_sync(partition, "b1", "b2")
+    cluster.let_fetch_nothing("b3")
+    reassign("--execute", [3, 1], kept, cancelled)
+    cluster.kill("b3")
+    on_the_way = "replicas: 3,1,2. adding: 3. removing: 2."
+    assert moving() == [f"{kept}: {on_the_way}", f"{cancelled}: {on_the_way}"]
+    assert f"Reassignment of partition {kept} is still in progress." in reassign("--verify", [3, 1], kept)
+    assert "Successfully cancelled" in reassign("--cancel", [3, 1], cancelled)
+    assert moving() == [f"{kept}: {on_the_way}"]
+    cluster.mend()
+    in_sync(kept, "b1", "b3")
+    in_sync(cancelled, "b1", "b2")
+    assert moving() == []
+    assert f"Reassignment of partition {kept} is completed." in reassign("--verify", [3, 1], kept)
+    read = kafka("console-consumer", "--topic", topic, "--from-beginning", "--max-messages", str(RECORDS))
+    assert [int(line) for line in read.splitlines() if line.isdigit()] == list(range(RECORDS))
+
+
+def test_the_quorum_and_its_features_are_told_and_changed_while_the_active_controller_is_dead(kafka: Tools) -> None:
+    feature = "eligible.leader.replicas.version"
+
+    def replication() -> dict[str, str]:
+        rows = [line.split("\t") for line in kafka("metadata-quorum", "describe", "--replication").splitlines()[1:]]
+        return {f"b{row[0].strip()}": row[-2].strip() for row in rows}
+
+    def finalized() -> str:
+        found = re.search(rf"{feature}\t.*FinalizedVersionLevel: (\d+)", kafka("features", "describe"))
+        return found[1] if found else ""
+
+    before = quorum(kafka)
+    kafka.cluster.kill(before[0])
+    kafka.cluster.until("there is another controller", lambda now: now.active_controller() not in (before[0], None))
+    leader, epoch = quorum(kafka)
+    assert leader != before[0] and epoch > before[1]
+    assert replication() == dict.fromkeys(("b1", "b2", "b3"), "Follower") | {leader: "Leader"}
+    assert f"{feature} was downgraded to 0." in kafka("features", "downgrade", "--feature", f"{feature}=0")
+    assert finalized() == "0"
+    kafka.cluster.mend()
+    assert finalized() == "0"
+    assert f"{feature} was upgraded to 1." in kafka("features", "upgrade", "--feature", f"{feature}=1")
+    assert finalized() == "1"
+
+
+def quorum(kafka: Tools) -> tuple[str, int]:
+    """Return the leader of the metadata quorum and its epoch, by Kafka's own account."""
+    status = kafka("metadata-quorum", "describe", "--status")
+    leader, epoch = re.findall(r"Leader(?:Id|Epoch): +(\d+)\n", status)
+    return f"b{leader}", int(epoch)

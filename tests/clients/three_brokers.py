@@ -153,6 +153,11 @@ class ThreeBrokers:
         rules = [LinkRule(other, name, latency_ms=100, apis=("Fetch",)) for other in others]
         self._do(self.target.set_link_rule(_LINKS, rules))
 
+    def let_fetch_nothing(self, name: str) -> None:
+        """Keep other brokers' records from a broker that the controller goes on to hear from."""
+        rules = [LinkRule(name, other, cut=True, apis=("Fetch",)) for other in self.target.node_names if other != name]
+        self._do(self.target.set_link_rule(_LINKS, rules))
+
     def mend(self) -> None:
         """Undo all that was done to brokers; return when all are in service and every ISR is full."""
         assert self.target.crashes == {}, "a broker died of itself"
