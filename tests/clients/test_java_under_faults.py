@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Producer
 from java_tools import JavaTools
-from three_brokers import SOON_S, ThreeBrokers
+from three_brokers import SOON_S, ThreeBrokers, leader_high_watermark
 
 from cluster.base.ids import TopicPartition
 from cluster.broker.coordinator import key_hash
@@ -80,6 +80,34 @@ def test_quotas_and_configs_that_are_set_while_a_broker_is_down_are_told_by_it_w
     assert "Quota configs for client-id 'java' are consumer_byte_rate=123456.0" in shown
     assert "retention.ms=4321" in kafka("topics", "--describe", "--topic", topic)
     kafka("configs", *client, "--alter", "--delete-config", "consumer_byte_rate")
+
+
+def test_transactions_of_the_second_version_go_on_when_their_coordinator_and_their_leader_die(kafka: Tools) -> None:
+    """Java's producer is the client here that leaves it to brokers to add partitions, and bumps epochs (KIP-890)."""
+    count, topic, name = 30 * RECORDS, kafka.cluster.new_topic(), kafka.cluster.new_name()
+    rate = ("--num-records", str(count), "--throughput", "200", "--payload-monotonic")
+    transactional = ("--transactional-id", name, "--transaction-duration-ms", "50")
+    writing = kafka.pool.submit(kafka, "producer-perf-test", "--topic", topic, *rate, *transactional)
+    coordinator = TopicPartition("__transaction_state", key_hash(name) % 50)
+    for partition in (coordinator, TopicPartition(topic, 0)):
+        end = kafka.cluster.high_watermark(TopicPartition(topic, 0))
+        wanted = end + RECORDS
+        kafka.cluster.until(
+            "it writes", lambda now, to=wanted: leader_high_watermark(now, TopicPartition(topic, 0)) > to
+        )
+        old = kafka.cluster.leader(partition)
+        kafka.cluster.kill(old)
+        kafka.cluster.new_leader(partition, old)
+        assert not writing.done(), "it has to be broken while it writes"
+        kafka.cluster.mend()
+    assert f"{count} records sent" in writing.result()
+    head, row = (line.split() for line in kafka("transactions", "describe", "--transactional-id", name).splitlines())
+    described = dict(zip(head, row, strict=False))
+    assert described["TransactionState"] == "CompleteCommit"
+    assert int(described["ProducerEpoch"]) > 20, "a new epoch with each transaction"
+    committed = ("--from-beginning", "--max-messages", str(count), "--isolation-level", "read_committed")
+    read = kafka("console-consumer", "--topic", topic, *committed)
+    assert [int(line) for line in read.splitlines() if line.isdigit()] == list(range(count)), "each once, in order"
 
 
 def test_moves_wait_for_a_dead_broker_and_end_when_it_is_back_but_for_those_that_were_cancelled(
