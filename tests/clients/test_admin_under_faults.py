@@ -43,6 +43,9 @@ class Admin(Protocol):
     def offsets(self, bootstrap: str, partition: TopicPartition) -> list[int]:
         """The earliest, the latest, and the one with the greatest timestamp."""
 
+    def delete_records(self, bootstrap: str, partition: TopicPartition, before: int) -> int:
+        """Delete what lies before an offset; return the low watermark."""
+
 
 class ConfluentAdmin:
     """confluent-kafka's AdminClient."""
@@ -71,6 +74,12 @@ class ConfluentAdmin:
         specs = (OffsetSpec.earliest(), OffsetSpec.latest(), OffsetSpec.max_timestamp())
         return [client.list_offsets({key: spec})[key].result(PATIENCE_S).offset for spec in specs]
 
+    def delete_records(self, bootstrap: str, partition: TopicPartition, before: int) -> int:
+        key = confluent_kafka.TopicPartition(*partition, before)
+        client = AdminClient({"bootstrap.servers": bootstrap})
+        low_watermark: int = client.delete_records([key])[key].result(PATIENCE_S).low_watermark
+        return low_watermark
+
 
 class KafkaPythonAdmin:
     """kafka-python's KafkaAdminClient."""
@@ -95,6 +104,12 @@ class KafkaPythonAdmin:
             for time in (-2, -1, -3)
         ]
         return [answer[key].offset for answer in found]
+
+    def delete_records(self, bootstrap: str, partition: TopicPartition, before: int) -> int:
+        key = kafka.TopicPartition(*partition)
+        found = python_admin(bootstrap, lambda client: client.delete_records({key: before}))
+        low_watermark: int = found[key]["low_watermark"]
+        return low_watermark
 
 
 def python_admin(bootstrap: str, call: Callable[[Any], Any]) -> Any:
@@ -206,6 +221,26 @@ def test_offsets_are_the_same_before_and_after_a_leader_is_killed(cluster: Three
     cluster.new_leader(partition, old)
     cluster.until("everything is committed again", lambda now: now.state(partition) is not None)
     assert admin.offsets(cluster.bootstrap_without(old), partition) == [0, 4, 2]
+
+
+@pytest.mark.parametrize("admin", ADMINS)
+def test_records_that_are_deleted_while_a_replica_is_dead_are_gone_from_it_when_it_is_back(
+    cluster: ThreeBrokers, admin: Admin
+) -> None:
+    partition = TopicPartition(cluster.new_topic(), 0)
+    records = [Given(b"%d" % number) for number in range(10)]
+    for record in records:
+        Confluent().produce(cluster.bootstrap, partition, [record])
+    first = cluster.leader(partition)
+    kill_and_fence(cluster, first)
+    others = cluster.bootstrap_without(first)
+    assert admin.delete_records(others, partition, 6) == 6
+    cluster.mend()
+    admin.elect_preferred(cluster.bootstrap, partition)
+    cluster.until("the first leader leads again", lambda now: now.leader(partition) == first)
+    assert admin.offsets(cluster.bootstrap, partition)[:2] == [6, 10]
+    read = Confluent().read(cluster.bootstrap, partition, BEGINNING, 4)
+    assert [record.given for record in read] == records[6:]
 
 
 def test_the_quorum_features_topics_and_resources_are_told_by_any_broker(cluster: ThreeBrokers) -> None:
