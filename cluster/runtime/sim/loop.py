@@ -138,10 +138,16 @@ class SimLoop(asyncio.base_events.BaseEventLoop):
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> SimTimer:
         """Run a callback at a virtual time, rounded up to the grid and at least one tick from now."""
+        return self.set_timer(when, callback, args, context)
+
+    def set_timer(
+        self, when: float, callback: Callable[..., object], arguments: tuple[Any, ...], context: Context | None
+    ) -> SimTimer:
+        """Do as `call_at`, for callers that have the arguments in a tuple already."""
         when = ceil(when * TICKS_PER_S) * TICK_S
         if when <= self.now:
             when = self.now + TICK_S
-        timer = SimTimer((callback, args, copy_context() if context is None else context))
+        timer = SimTimer((callback, arguments, copy_context() if context is None else context))
         timer.due = when
         self._timers_set += 1
         heappush(self._heap, (when, self._timers_set, timer))
@@ -151,7 +157,7 @@ class SimLoop(asyncio.base_events.BaseEventLoop):
         self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> SimTimer:
         """Run a callback after a virtual delay in seconds."""
-        return self.call_at(self.now + delay, callback, *args, context=context)
+        return self.set_timer(self.now + delay, callback, args, context)
 
     def call_soon(  # type: ignore[override]  # as above
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
@@ -261,7 +267,10 @@ class SimLoop(asyncio.base_events.BaseEventLoop):
             if record is not None:
                 record(callback)
             try:
-                context.run(callback, *arguments)
+                if len(arguments) == 1:  # most have one, and a starred call builds a list and a tuple for it
+                    context.run(callback, arguments[0])
+                else:
+                    context.run(callback, *arguments)
             except (SystemExit, KeyboardInterrupt):
                 raise
             except BaseException as error:  # noqa: BLE001  # as asyncio: whatever a callback raises is reported

@@ -111,7 +111,7 @@ class Lane:
         if arrival < self.last_arrival:  # noqa: PLR1730  # so would max()
             arrival = self.last_arrival
         self.last_arrival = arrival
-        loop.call_at(arrival, self.arrive, deliver, arguments, context=self.receiver.context)
+        loop.set_timer(arrival, self.arrive, (deliver, arguments), self.receiver.context)
 
     def send_loose(self, deliver: Callable[..., None], *arguments: Any) -> None:
         """Send a message that is independent of all others: rules may have it arrive twice, or be overtaken."""

@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 
 import aiokafka.producer.message_accumulator as accumulator
 import aiokafka.structs
+import aiokafka.util
 
 from cluster.runtime.sim.errors import SimEscape
 from cluster.runtime.sim.loop import SimLoop
@@ -68,6 +69,7 @@ def _replacements(loop: SimLoop, seed: str) -> list[tuple[Any, str, Any]]:
         # asyncio's own asks the kernel for the process's number each time: as long as a simulated step's own overhead.
         (asyncio, "get_running_loop", running_loop),
         (asyncio.events, "get_running_loop", running_loop),
+        (asyncio, "get_event_loop", running_loop),
         (asyncio, "wait", wait),
         (time, "time", lambda: EPOCH_S + now()),
         (time, "time_ns", lambda: int((EPOCH_S + now()) * 1e9)),
@@ -87,10 +89,10 @@ def _replacements(loop: SimLoop, seed: str) -> list[tuple[Any, str, Any]]:
         (socket, "create_connection", _escape("socket.create_connection")),
         (socket, "getaddrinfo", _escape("socket.getaddrinfo")),
     ]
-    return replacements + _aiokafka_replacements()
+    return replacements + _aiokafka_replacements(running_loop)
 
 
-def _aiokafka_replacements() -> list[tuple[Any, str, Any]]:
+def _aiokafka_replacements(running_loop: Callable[[], SimLoop]) -> list[tuple[Any, str, Any]]:
     append = accumulator.BatchBuilder.append
 
     def append_stamped(builder: Any, *, timestamp: int | None, **rest: Any) -> Any:
@@ -101,6 +103,7 @@ def _aiokafka_replacements() -> list[tuple[Any, str, Any]]:
         return hash((broker.nodeId, broker.host, broker.port))
 
     return [
+        (aiokafka.util, "get_running_loop", running_loop),
         (accumulator.BatchBuilder, "append", append_stamped),
         (aiokafka.structs.BrokerMetadata, "__hash__", address_hash),
     ]
