@@ -121,21 +121,23 @@ class _FollowerStream:
         """Whether the oldest fetch is due, or there will be none; if not, look again when time alone makes it due."""
         if self._has_ended:
             return True
-        if not self._held_until_ms:
+        held_until_ms, session = self._held_until_ms, self.session
+        if not held_until_ms:
             return False
-        if len(self._held_until_ms) > 1 or (self.session.is_urgent and not self.session.is_behind):
+        if len(held_until_ms) > 1 or (session.is_urgent and not session.is_behind):
             return True
         now_ms = self._clock.monotonic_ms()
-        until_ms = self._held_until_ms[0]
-        if self.session.is_urgent:
-            until_ms = min(until_ms, self._gathering.until_ms(self.session.gathered_bytes, now_ms))
-        elif self.session.has_news:
+        until_ms = held_until_ms[0]
+        if session.is_urgent:
+            until_ms = min(until_ms, self._gathering.until_ms(session.gathered_bytes, now_ms))
+        elif session.has_news:
             if self._news_until_ms is None:
                 self._news_until_ms = now_ms + HIGH_WATERMARK_HOLD_MS
             until_ms = min(until_ms, self._news_until_ms)
-        if until_ms > now_ms:
-            self._alarm.set(now_ms, until_ms)
-        return until_ms <= now_ms
+        if until_ms <= now_ms:
+            return True
+        self._alarm.set(now_ms, until_ms)
+        return False
 
 
 class _Gathering:

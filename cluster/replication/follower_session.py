@@ -53,9 +53,12 @@ class FollowerSession:
         self._positions: dict[PartitionKey, _Position] = {}
         self._news: dict[PartitionKey, _Position] = {}  # in the order in which they are served
         self._said: dict[PartitionKey, _Position] = {}  # in the last response, and not named again since
-        self._is_urgent = False
-        self._is_behind = False
-        self._gathered_bytes = 0
+        self.is_urgent = False
+        """Whether the next response would say more than that a high watermark moved: records, or a refusal."""
+        self.is_behind = False
+        """Whether the log had grown already when the last request came: producers do not wait for this follower."""
+        self.gathered_bytes = 0
+        """Bytes that were appended since the last response."""
         self._follower = NodeId(-1)
         self._broker_epoch = -1
         self._bytes_max = 0
@@ -66,21 +69,6 @@ class FollowerSession:
         """Whether the next response would say anything, if only that a high watermark moved."""
         return bool(self._news) or self._error is not NO_ERROR
 
-    @property
-    def is_urgent(self) -> bool:
-        """Whether it would say more than that: records, or a refusal. Nobody waits for a follower's high watermark."""
-        return self._is_urgent
-
-    @property
-    def is_behind(self) -> bool:
-        """Whether the log had grown already when the last request came: producers do not wait for this follower."""
-        return self._is_behind
-
-    @property
-    def gathered_bytes(self) -> int:
-        """Bytes that were appended since the last response."""
-        return self._gathered_bytes
-
     def accept(self, request: FetchRequest, now_ms: int) -> None:
         """Take a request: positions that moved, partitions that are forgotten. High watermarks may move by it."""
         self._follower = NodeId(request.replica_id)
@@ -89,7 +77,7 @@ class FollowerSession:
         stale = self._replicas.is_stale_broker(self._follower, self._broker_epoch)
         self._error = ErrorCode.STALE_BROKER_EPOCH if stale else NO_ERROR
         if stale:
-            self._is_urgent = True
+            self.is_urgent = True
             return
         self._pulse.last_fetch_ms = now_ms
         for name in request.forgotten:
@@ -143,13 +131,13 @@ class FollowerSession:
 
     def _hear(self, key: PartitionKey, is_urgent: bool, appended_bytes: int) -> None:
         """Something moved on a partition."""
-        self._gathered_bytes += appended_bytes
+        self.gathered_bytes += appended_bytes
         if key in self._said:
             return  # the follower has yet to answer what it was told
         if key in self._news and not is_urgent:
             return  # that there is something to say is known
         self._news[key] = self._positions[key]
-        self._is_urgent = self._is_urgent or is_urgent
+        self.is_urgent = self.is_urgent or is_urgent
         self._wake()
 
     def _judge(self, position: _Position) -> None:
@@ -160,17 +148,17 @@ class FollowerSession:
             has_data = True
         else:
             has_data = fetch.fetch_offset < partition.log_end_offset
-            self._is_behind = self._is_behind or has_data
+            self.is_behind = self.is_behind or has_data
             if not has_data and partition.high_watermark <= position.high_watermark:
                 return
         self._news[position.key] = position
-        self._is_urgent = self._is_urgent or has_data
+        self.is_urgent = self.is_urgent or has_data
 
     def respond(self) -> FetchResponse:
         """Say what there is to say, as far as `max_bytes` reaches; at least one batch. It may be nothing."""
         response = FetchResponse(error_code=self._error)
-        self._is_urgent = self._is_behind = False
-        self._gathered_bytes = 0
+        self.is_urgent = self.is_behind = False
+        self.gathered_bytes = 0
         if self._error is not NO_ERROR:
             self._error = NO_ERROR
             return response
@@ -179,7 +167,7 @@ class FollowerSession:
         for key, position in news.items():
             if bytes_left <= 0:
                 self._news[key] = position  # first in the next response
-                self._is_urgent = True
+                self.is_urgent = True
                 continue
             said_bytes = self._say(position, response, bytes_left, at_least_one=bytes_left == self._bytes_max)
             if said_bytes is not None:
@@ -203,7 +191,7 @@ class FollowerSession:
                 )
                 if not records and error is NO_ERROR:
                     self._news[position.key] = position  # no batch fits into what is left
-                    self._is_urgent = True
+                    self.is_urgent = True
                     return None
             elif (
                 partition.high_watermark <= position.high_watermark

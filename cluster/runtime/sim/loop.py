@@ -245,14 +245,15 @@ class SimLoop(asyncio.base_events.BaseEventLoop):
         steps = self.steps
         steps_limit = min(self._steps_limit, steps + STEPS_AT_ONE_INSTANT_MAX)
         while not self._stopping:
-            if not ready:
+            if ready:
+                handle = ready.popleft()
+            elif self._is_dissolving:
+                self._stopping = True
+                break
+            else:
                 self.steps = steps
-                if self._is_dissolving:
-                    self._stopping = True
-                    break
-                self._advance()
+                handle = self._advance()
                 steps_limit = min(self._steps_limit, steps + STEPS_AT_ONE_INSTANT_MAX)
-            handle = ready.popleft()
             callback, arguments, context = handle
             if callback is None:
                 continue
@@ -286,8 +287,8 @@ class SimLoop(asyncio.base_events.BaseEventLoop):
             raise SimTimeExhausted(self._report(f"the budget of {self._steps_limit} steps is used up"))
         raise SimLivelock(self._report(f"{STEPS_AT_ONE_INSTANT_MAX} steps without time passing"))
 
-    def _advance(self) -> None:
-        """Move time to the first timer and make all that are due then ready, in the order in which they were set."""
+    def _advance(self) -> SimTimer:
+        """Move time to the first timer and return it; make all others that are due then ready, in their order."""
         heap = self._heap
         if len(heap) > self._heap_size_limit:
             self._drop_cancelled()
@@ -302,9 +303,9 @@ class SimLoop(asyncio.base_events.BaseEventLoop):
         self.now = when
         if self._recorder.is_hashing:
             self._recorder.instant(when)
-        self._ready.append(timer)
         while heap and heap[0][0] <= when:
             self._ready.append(heappop(heap)[2])
+        return timer
 
     def _drop_cancelled(self) -> None:
         """Rebuild the heap without cancelled timers: most are timeouts, which would stay for their whole time."""

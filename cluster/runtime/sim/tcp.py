@@ -140,22 +140,21 @@ class SimTransport(asyncio.Transport):
             return
         self._end.peer.carrier.taken(len(data))
         try:
-            self._give(data)
+            if self._buffered:
+                self._fill_buffer(data)
+            else:
+                self._protocol.data_received(data)  # type: ignore[attr-defined]  # as above
         except BaseException:
             self.abort()  # as asyncio does with a protocol that raises
             raise
 
-    def _give(self, data: bytes) -> None:
-        if not self._buffered:
-            self._protocol.data_received(data)  # type: ignore[attr-defined]  # as above
-            return
+    def _fill_buffer(self, data: bytes) -> None:
         while data and not self._is_lost:
             protocol: Any = self._protocol
-            buffer = memoryview(protocol.get_buffer(len(data))).cast("B")
-            count = min(len(buffer), len(data))
-            buffer[:count] = data[:count]
-            data = data[count:]
-            protocol.buffer_updated(count)
+            buffer = protocol.get_buffer(len(data))
+            part, data = data[: len(buffer)], data[len(buffer) :]
+            buffer[: len(part)] = part
+            protocol.buffer_updated(len(part))
 
     def is_reading(self) -> bool:
         """Whether the protocol is given what arrives."""
