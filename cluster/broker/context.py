@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from cluster.base.configs import Configs
 from cluster.base.ids import NodeId
+from cluster.base.limits import RECORDS_READ_BYTES_MAX
 from cluster.base.ports import Clock, DiskError, Rng, Tracer
 from cluster.base.request_faults import RequestFaults
 from cluster.broker.deadlines import Deadlines
@@ -85,6 +86,7 @@ class BrokerContext:
     peers: PeerPort
     request_faults: RequestFaults | None = None
     as_release: str = field(init=False)
+    fetch_bytes_max: int = field(init=False)
     deadlines: Deadlines = field(init=False)
     fetch_sessions: FetchSessions = field(init=False)
     groups: GroupCoordinator = field(init=False)
@@ -102,6 +104,7 @@ class BrokerContext:
 
     def __post_init__(self) -> None:
         self.as_release = self.configs.text("fencepost.as.version")
+        self.fetch_bytes_max = min(self.configs.integer("fetch.max.bytes"), RECORDS_READ_BYTES_MAX)
         self.deadlines = Deadlines(self.world.clock)
         self.fetch_sessions = FetchSessions(self.configs, self.world.rng)
         self.groups = GroupCoordinator(self)

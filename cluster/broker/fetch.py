@@ -23,11 +23,10 @@ import asyncio
 
 from cluster.base.errors import NO_ERROR, ErrorCode
 from cluster.base.ids import NO_NODE, NodeId, TopicPartition
-from cluster.base.limits import RECORDS_READ_BYTES_MAX
 from cluster.broker.closest_replica import preferred_replica, selects_by_rack
 from cluster.broker.context import BrokerContext
 from cluster.broker.deadlines import Deadline
-from cluster.broker.fetch_sessions import INITIAL_EPOCH, NO_SESSION, FetchSession
+from cluster.broker.fetch_sessions import INITIAL_EPOCH, NO_SESSION, Asked, FetchSession
 from cluster.broker.partitions import MOVED, current_leader, endpoints_of, find_partition
 from cluster.broker.quotas import FETCH, Meter
 from cluster.broker.request import Request, Slot
@@ -53,8 +52,6 @@ def serve(context: BrokerContext, request: Request, slot: Slot) -> None:
     if isinstance(session, ErrorCode):
         slot.answer(encode_fetch_response(request.version, session, NO_SESSION, []))
         return
-    if session is not None:
-        message = message._replace(topics=session.topics, session_epoch=session.epoch)
     meter = context.quotas.meter(FETCH, request.client_id) if context.quotas.is_enforced else None
     if meter is not None:
         message = message._replace(max_bytes=min(message.max_bytes, meter.burst_bytes))
@@ -74,6 +71,7 @@ class _PendingFetch:
         "_meter",
         "_session",
         "_slot",
+        "_topics",
         "_version",
         "_watch",
         "_watched",
@@ -94,6 +92,7 @@ class _PendingFetch:
         self._session = session
         self._version = version
         self._message = message
+        self._topics = message.topics if session is None else session.topics
         self._slot = slot
         self._deadline: Deadline | None = None
         self._watch: Watch | None = None
@@ -104,11 +103,12 @@ class _PendingFetch:
 
     def begin(self) -> None:
         """Read once; wait when that was not enough."""
-        reading = _Reading(self._context, self._version, self._message)
+        reading = _Reading(self._context, self._version, self._message, self._topics)
         if reading.is_enough or self._message.max_wait_ms <= 0:
             self._answer(reading)
             return
-        self._note_sizes(reading)
+        if self._message.min_bytes > 1:
+            self._note_sizes(reading)
         self._slot.on_abandoned = self._stop_waiting
         self._watch = self._context.replicas.watch(reading.partitions, self._something_moved)
         self._deadline = self._context.deadlines.set(self._message.max_wait_ms, self._time_is_up)
@@ -123,7 +123,7 @@ class _PendingFetch:
         self._check_scheduled = False
         if self._is_over or self._cannot_be_enough():
             return
-        reading = _Reading(self._context, self._version, self._message)
+        reading = _Reading(self._context, self._version, self._message, self._topics)
         if reading.is_enough:
             self._answer(reading)
 
@@ -145,7 +145,7 @@ class _PendingFetch:
         return grown < self._message.min_bytes
 
     def _time_is_up(self) -> None:
-        self._answer(_Reading(self._context, self._version, self._message))
+        self._answer(_Reading(self._context, self._version, self._message, self._topics))
 
     def _answer(self, reading: _Reading) -> None:
         self._stop_waiting()
@@ -169,7 +169,8 @@ class _PendingFetch:
             session_id = NO_SESSION if session is None else session.session_id
         if session is not None and reading.is_full:
             session.served(reading.topics)
-        endpoints = endpoints_of(self._context, [part.current_leader for _, parts in topics for part in parts])
+        moved = [part.current_leader for _, parts in topics for part in parts if part.current_leader is not None]
+        endpoints = endpoints_of(self._context, moved) if moved else []
         self._slot.answer(encode_fetch_response(self._version, NO_ERROR, session_id, topics, endpoints))
 
     def _begin_session(self, reading: _Reading) -> FetchSession | None:
@@ -215,19 +216,18 @@ class _Reading:
         "topics",
     )
 
-    def __init__(self, context: BrokerContext, version: int, message: FetchRequest) -> None:
+    def __init__(self, context: BrokerContext, version: int, message: FetchRequest, topics: Asked) -> None:
         self._context = context
         self._version = version
         self._message = message
-        limit = min(context.configs.integer("fetch.max.bytes"), RECORDS_READ_BYTES_MAX)
-        self._bytes_left = min(message.max_bytes, limit)
+        self._bytes_left = min(message.max_bytes, context.fetch_bytes_max)
         self._rack = message.rack_id if message.rack_id and selects_by_rack(context) else ""
         self.bytes_read = 0
-        self.is_settled = not message.topics
+        self.is_settled = not topics
         """Whether waiting would bring nothing: an error, a divergence, or nothing was asked for."""
         self.partitions: list[TopicPartition] = []
         self.topics: list[tuple[TopicKey, list[FetchResult]]] = [
-            (key, [self._read(key, asked) for asked in parts]) for key, parts in message.topics
+            (key, [self._read(key, asked) for asked in parts]) for key, parts in topics
         ]
 
     @property
