@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from cluster.cli.options import properties
 from cluster.lab.errors import COULD_NOT_START, USAGE, LabError
+
+if TYPE_CHECKING:
+    from cluster.runtime.live.order import NodeOrder
 
 
 def register(app: typer.Typer) -> None:
@@ -54,10 +57,7 @@ def node(
     """Run one node until SIGTERM."""
     from cluster.base.ids import NodeId
     from cluster.node.config import NodeConfig, Voter
-    from cluster.node.node import Node
-    from cluster.runtime.live.node_process import run_node
     from cluster.runtime.live.order import NodeOrder
-    from cluster.runtime.live.process import allow_many_files, tune_memory
 
     wanted = [role.strip() for role in roles.split(",")]
     if not wanted or any(role not in ("broker", "controller") for role in wanted):
@@ -78,9 +78,16 @@ def node(
         advertised_host=advertised_host,
     )
     known = {NodeId(int(number)): called for number, called in properties(_parts(names), "--names").items()}
-    tune_memory()
-    allow_many_files()
-    order = NodeOrder(node_config, str(data_dir), names=known, trace=trace, bind_host=bind_host)
+    _serve(NodeOrder(node_config, str(data_dir), names=known, trace=trace, bind_host=bind_host))
+
+
+def _serve(order: NodeOrder) -> NoReturn:
+    from cluster.runtime.live.process import prepare_for_nodes
+
+    prepare_for_nodes()  # before what follows loads gRPC
+    from cluster.node.node import Node
+    from cluster.runtime.live.node_process import run_node
+
     causes: list[str] = []
     code = run_node(order, Node, causes.append)
     if code == COULD_NOT_START:

@@ -24,7 +24,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
-from cluster.runtime.live.process import allow_many_files, die_with_parent, name_process, tune_memory
+from cluster.runtime.live.process import die_with_parent, name_process, prepare_for_nodes
 
 _CAUSE_BYTES_MAX = 4096
 
@@ -153,8 +153,7 @@ def main() -> None:
     die_with_parent(int(parent))
     os.setsid()  # Ctrl-C at the terminal is the launcher's business
     name_process("fencepost-nodes")
-    tune_memory()
-    allow_many_files()
+    prepare_for_nodes()
     # The launcher may go at any time; the kernel ends the nodes with this process.
     with socket.socket(fileno=int(descriptor)) as orders, suppress(BrokenPipeError, ConnectionResetError):
         Zygote(orders, factory).run()
