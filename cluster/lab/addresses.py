@@ -1,7 +1,7 @@
 """Which ports a local cluster listens on: those that were asked for, or free ones.
 
 Free ports are taken from below the range from which systems lend ports to outgoing connections: a port within it may
-be free now and lent a moment later.
+be free now and lent a moment later. They stay the cluster's while a node is down: another cluster finds them taken.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ import errno
 import os
 import random
 import socket
+import sys
 from collections.abc import Mapping
+from contextlib import suppress
 
 from cluster.lab.errors import USAGE, LabError
 from cluster.lab.target import ClusterSpec, NodeAddress
@@ -49,10 +51,37 @@ def bootstrap_servers(spec: ClusterSpec, addresses: Mapping[str, NodeAddress]) -
     return ",".join(f"{address.host}:{address.kafka_port}" for address in first)
 
 
+class HeldPorts:
+    """A cluster's ports, bound beside the nodes that listen on them, so that nobody else is given them.
+
+    Linux lets several sockets that all say SO_REUSEADDR bind an address as long as only one listens. Other systems do
+    not: nothing is held there, and a node that restarts may find that its port was given away.
+    """
+
+    def __init__(self, addresses: Mapping[str, NodeAddress]) -> None:
+        self._sockets: list[socket.socket] = []
+        if sys.platform.startswith("linux"):
+            for address in addresses.values():
+                for port in filter(None, (address.kafka_port, address.rpc_port)):
+                    self._hold(address.host, port)
+
+    def _hold(self, host: str, port: int) -> None:
+        held = socket.socket()
+        self._sockets.append(held)
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with suppress(OSError):  # taken since it was assigned: the node that wants to listen says so
+            held.bind((host, port))
+
+    def close(self) -> None:
+        """Let others have them."""
+        for held in self._sockets:
+            held.close()
+
+
 def _free_port(host: str, rng: random.Random, given: list[int]) -> int:
     for _ in range(_ATTEMPTS_MAX):
         port = rng.randrange(_FREE_PORT_FIRST, _FREE_PORT_LAST)
-        if port not in given and _bind_error(host, port) is None:
+        if port not in given and _bind_error(host, port, reuse=False) is None:
             return port
     cause = f"No free port was found between {_FREE_PORT_FIRST} and {_FREE_PORT_LAST}."
     raise LabError(cause, "Stop some of the processes that listen there.")
@@ -66,7 +95,7 @@ def _check_range(first: int, count: int) -> None:
 
 
 def _check_port(host: str, port: int, name: str) -> None:
-    error = _bind_error(host, port)
+    error = _bind_error(host, port, reuse=True)
     if error is None:
         return
     if error.errno == errno.EADDRINUSE:
@@ -78,9 +107,10 @@ def _check_port(host: str, port: int, name: str) -> None:
     raise LabError(f"{name} cannot listen on {host}:{port}: {reason}.", f"{remedy}, 0 for any.")
 
 
-def _bind_error(host: str, port: int) -> OSError | None:
+def _bind_error(host: str, port: int, *, reuse: bool) -> OSError | None:
+    """Return why nobody can listen there. `reuse`: where only connections that have ended are left, one can."""
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, reuse)
         try:
             probe.bind((host, port))
             probe.listen(1)  # Linux lets two sockets bind with SO_REUSEADDR, but only one listen

@@ -18,7 +18,7 @@ from typing import Any
 from cluster.base.ids import NodeId, TopicPartition
 from cluster.base.trace import NodeFaulted, Traced, TraceEvent
 from cluster.lab import damage
-from cluster.lab.addresses import assign_addresses, bootstrap_servers
+from cluster.lab.addresses import HeldPorts, assign_addresses, bootstrap_servers
 from cluster.lab.client_task import ClientTask
 from cluster.lab.data_directory import DataDirectory
 from cluster.lab.errors import LabError
@@ -77,6 +77,7 @@ class LocalTarget:
         self.node_ids: Mapping[str, NodeId] = spec.node_ids
         self.cluster_id = self._data.cluster_id
         self.addresses = addresses
+        self._ports = HeldPorts(addresses)
         self.bootstrap = bootstrap_servers(spec, addresses)
         self._configs = {config.name: config for config in layout(spec, addresses, self.cluster_id)}
         self._launcher = Launcher(zygote or start_zygote(node))
@@ -161,6 +162,7 @@ class LocalTarget:
         await self._launcher.close()
         await self._trace.close()
         self._data.close()
+        self._ports.close()
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
 
