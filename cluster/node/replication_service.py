@@ -75,6 +75,7 @@ class _FollowerStream:
         self._news_until_ms: int | None = None  # while there is only a high watermark to tell
         self._due: asyncio.Future[None] | None = None  # while the sender waits
         self._gathering = _Gathering()
+        self._loop = asyncio.get_running_loop()
         self._alarm = _Alarm(self._look)
 
     async def read(self, context: grpc.aio.ServicerContext[FetchRequest, FetchResponse]) -> None:
@@ -93,7 +94,7 @@ class _FollowerStream:
     async def is_due(self) -> bool:
         """Return True when a fetch should be answered, False when there will be none any more."""
         if not self._is_settled():
-            self._due = asyncio.get_running_loop().create_future()
+            self._due = asyncio.Future(loop=self._loop)
             try:
                 await self._due
             finally:

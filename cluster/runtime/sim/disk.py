@@ -13,7 +13,6 @@ import errno
 from collections import deque
 from collections.abc import Callable, Sequence
 from random import Random
-from typing import Any
 
 from cluster.base.ports import Buffer, DiskError, DiskSpace
 
@@ -84,14 +83,13 @@ class SimDisk:
         if file is None:
             file = self._files[path] = SimFile()
         for chunk in chunks:
-            data = memoryview(chunk).cast("B")
-            if self.capacity_bytes is not None and self._used_bytes + len(data) > self.capacity_bytes:
+            if self.capacity_bytes is not None and self._used_bytes + len(chunk) > self.capacity_bytes:
                 room = max(0, self.capacity_bytes - self._used_bytes)
-                self._add(file, data[:room])
+                self._add(file, chunk[:room])
                 raise DiskError(errno.ENOSPC, "no space left on device", path)
-            self._add(file, data)
+            self._add(file, chunk)
 
-    def _add(self, file: SimFile, data: memoryview[Any]) -> None:
+    def _add(self, file: SimFile, data: Buffer) -> None:
         file.content += data
         self._used_bytes += len(data)
         file.written(self._now(), self._writeback_s)

@@ -40,7 +40,7 @@ STEPS_AT_ONE_INSTANT_MAX = 1_000_000
 DISSOLVE_ROUNDS = 3
 """How often tasks are cancelled at the end of a run; some need more than once."""
 
-HEAP_SIZE_MIN = 256
+HEAP_SIZE_MIN = 1024
 """Timers, cancelled ones included, below which looking for cancelled ones is not worth it."""
 
 _T = TypeVar("_T")
