@@ -11,6 +11,9 @@ FRAME_SIZE_BYTES_MAX = 100 * 1024 * 1024
 RPC_MESSAGE_SIZE_BYTES_MAX = 128 * 1024 * 1024
 """The largest gRPC message between nodes; it must hold the largest fetch response and the largest snapshot."""
 
+STRING_BYTES_MAX = 2**15 - 1
+"""The longest string of the Kafka protocol: older versions, and the logs of coordinators, have no room for more."""
+
 CONNECTIONS_MAX = 10_000
 """Kafka clients of one broker; whoever comes after is turned away."""
 

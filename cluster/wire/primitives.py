@@ -16,6 +16,7 @@ from struct import error as struct_error
 from uuid import UUID
 
 from cluster.base.ids import TopicId
+from cluster.base.limits import STRING_BYTES_MAX
 from cluster.base.ports import Buffer
 
 INT8 = Struct(">b")
@@ -119,6 +120,8 @@ class Cursor:
             if size_bytes < -1:
                 raise MalformedMessage(f"a length of {size_bytes} at byte {self.position}")
             return None
+        if size_bytes > STRING_BYTES_MAX:  # only a flexible version can say so; Kafka refuses it, too
+            raise MalformedMessage(f"a string of {size_bytes} bytes at byte {self.position}")
         try:
             return str(self.take(size_bytes), "utf-8")
         except UnicodeDecodeError as error:
@@ -188,7 +191,7 @@ def unsigned_varint(value: int) -> bytes:
 
 
 def string(value: str | None, flexible: bool) -> bytes:
-    """Write a string or null."""
+    """Write a string or null, at most `STRING_BYTES_MAX` long."""
     if value is None:
         return NO_TAGS if flexible else b"\xff\xff"
     encoded = value.encode()

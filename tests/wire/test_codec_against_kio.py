@@ -20,6 +20,7 @@ from kio.serial import entity_reader, entity_writer
 from kio.static.primitive import Records
 
 from cluster.base.errors import ErrorCode
+from cluster.base.limits import STRING_BYTES_MAX
 from cluster.broker.registry import APIS
 from cluster.wire import (
     FetchResult,
@@ -228,6 +229,16 @@ def test_a_short_message_cannot_ask_for_gigabytes() -> None:
             decode_request(3, 12, body)
     with pytest.raises(MalformedMessage):
         decode_request(3, 1, b"\x7f\xff\xff\xff")
+
+
+def test_no_string_is_longer_than_older_versions_and_the_logs_of_coordinators_can_say() -> None:
+    def asking_for(name: str) -> bytes:
+        topic = MetadataRequestTopic(topic_id=None, name=name)
+        return encoded(MetadataRequest(topics=(topic,), include_topic_authorized_operations=False))
+
+    assert decode_request(3, 12, asking_for("a" * STRING_BYTES_MAX)).topics[0].name == "a" * STRING_BYTES_MAX
+    with pytest.raises(MalformedMessage):
+        decode_request(3, 12, asking_for("a" * (STRING_BYTES_MAX + 1)))
 
 
 @FEW
