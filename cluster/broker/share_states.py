@@ -7,17 +7,18 @@ Here: the share coordinator of a broker, the way of a question to the right one,
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 from uuid import UUID
 
 from cluster.base.errors import ErrorCode, KafkaError
-from cluster.base.ids import NO_OFFSET
+from cluster.base.ids import NO_OFFSET, NodeId
 from cluster.base.moments import Moment
 from cluster.broker.coordinator import SHARE_GROUP_STATE, CoordinatorHost, CoordinatorRuntime
 from cluster.broker.topic_creation import TopicHost, ensure_topic
 from cluster.broker.transaction_coordinator import PeerPort
+from cluster.metadata import MetadataImage
 from cluster.rpc import sharing_pb2 as rpc
 from cluster.sharing import RecordState, ShareDecision, SharePartitionKey, ShareShard, ShareState, StateBatch
 
@@ -25,7 +26,9 @@ CALL_TIMEOUT_MS = 10_000
 PATIENCE_MS = 15_000
 """How long a coordinator is looked for: longer than it takes to elect another, shorter than clients wait."""
 
-RETRY_MS = 50
+RETRY_MS = 20
+RETRY_MS_MAX = 500
+"""Between two attempts while the metadata names no other coordinator; twice as long each time."""
 
 PASSING = (
     ErrorCode.NETWORK_EXCEPTION,
@@ -35,6 +38,9 @@ PASSING = (
     ErrorCode.COORDINATOR_LOAD_IN_PROGRESS,
 )
 """The coordinator is down, or about to be another one. To ask twice does no harm: states are written whole."""
+
+Leadership = tuple[NodeId, int]
+"""Who leads, and under which leader epoch."""
 
 Decide = Callable[[ShareShard, int, Moment], ShareDecision]
 
@@ -85,30 +91,42 @@ async def delete_state(context: ShareHost, key: SharePartitionKey) -> None:
 
 async def _ask(context: ShareHost, key: SharePartitionKey, method: str, request: Any) -> ShareState:
     deadline_ms = context.clock.monotonic_ms() + PATIENCE_MS
+    pause_ms = RETRY_MS
     while True:
+        await ensure_topic(context, SHARE_GROUP_STATE)
+        asked = _coordinator_of(key, context.image())
         try:
-            return await _ask_once(context, key, method, request)
+            return await _ask_coordinator(context, asked, method, request)
         except KafkaError as error:
             if error.code not in PASSING:
                 raise
             if context.clock.monotonic_ms() >= deadline_ms:
                 raise KafkaError(ErrorCode.COORDINATOR_NOT_AVAILABLE, error.message) from error
-        await asyncio.sleep(RETRY_MS / 1000)
+        is_another = partial(_is_led_anew, key, asked)
+        pause_ms = RETRY_MS if await context.when_image(is_another, pause_ms) else min(2 * pause_ms, RETRY_MS_MAX)
 
 
-async def _ask_once(context: ShareHost, key: SharePartitionKey, method: str, request: Any) -> ShareState:
-    await ensure_topic(context, SHARE_GROUP_STATE)
-    image = context.image()
-    number = SHARE_GROUP_STATE.partition_for(key.text, image)
-    if number is None:
+async def _ask_coordinator(context: ShareHost, coordinator: Leadership | None, method: str, request: Any) -> ShareState:
+    if coordinator is None:
         raise KafkaError(ErrorCode.COORDINATOR_NOT_AVAILABLE)
-    state = image.topics[SHARE_GROUP_STATE.name].partitions[number]
-    if not state.has_leader:
-        raise KafkaError(ErrorCode.COORDINATOR_NOT_AVAILABLE)
-    reply = await context.peers.call(state.leader, method, request, timeout_ms=CALL_TIMEOUT_MS)
+    broker, _ = coordinator
+    reply = await context.peers.call(broker, method, request, timeout_ms=CALL_TIMEOUT_MS)
     if reply.error_code != ErrorCode.NONE:
         raise KafkaError(ErrorCode(reply.error_code))
     return _state(reply.state)
+
+
+def _coordinator_of(key: SharePartitionKey, image: MetadataImage) -> Leadership | None:
+    """Return who coordinates a share partition, by the metadata; None while there is nobody."""
+    number = SHARE_GROUP_STATE.partition_for(key.text, image)
+    if number is None:
+        return None
+    state = image.topics[SHARE_GROUP_STATE.name].partitions[number]
+    return (NodeId(state.leader), state.leader_epoch) if state.has_leader else None
+
+
+def _is_led_anew(key: SharePartitionKey, asked: Leadership | None, image: MetadataImage) -> bool:
+    return _coordinator_of(key, image) not in (None, asked)
 
 
 # --- answering ----------------------------------------------------------------------------------------

@@ -404,6 +404,22 @@ def test_while_there_is_no_share_coordinator_members_wait_and_are_told_of_no_err
     held(run)
 
 
+def test_a_new_share_coordinator_is_asked_as_soon_as_the_metadata_names_it() -> None:
+    async def run(broker: LoneBroker) -> None:
+        (member,) = await prepared(broker, "m1")
+        write(broker, 4)
+        assert await member.given() == [(0, 3, 1)]
+        broker.change_partition("__share_group_state", 0, leader=NodeId(2), leader_epoch=1)  # which does not answer
+        accepting = asyncio.ensure_future(member.acknowledge(0, 3, ACCEPT))
+        await asyncio.sleep(2.7)
+        began_s = broker.loop.now
+        broker.change_partition("__share_group_state", 0, leader=NodeId(1), leader_epoch=2)
+        assert await accepting == "NONE"
+        assert broker.loop.now - began_s < 0.1, "by then it would have waited for half a second to ask again"
+
+    held(run)
+
+
 def test_what_makes_no_sense_is_refused() -> None:
     async def run(broker: LoneBroker) -> None:
         (member,) = await prepared(broker, "m1")
