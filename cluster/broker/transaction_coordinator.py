@@ -96,6 +96,9 @@ class TransactionCoordinator(CoordinatorRuntime[TransactionShard]):
                 await self._look_after(hosted)
             except KafkaError as error:
                 log.info("%s: transactions are looked after later: %s", hosted.partition.topic_partition, error)
+            except Exception as error:  # noqa: BLE001 - a bug is told, and does not leave all others to themselves
+                context = {"message": "looking after transactions failed", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(context)
             if self._broker.clock.monotonic_ms() >= expiry_ms and hosted.state is ShardState.ACTIVE:
                 expiry_ms += self._expiry_interval_ms
                 hosted.tell(lambda shard: shard.expire(self._broker.clock.wall_ms()))
@@ -107,10 +110,14 @@ class TransactionCoordinator(CoordinatorRuntime[TransactionShard]):
             self._carry_out(hosted, transaction)
         for transactional_id in hosted.shard.timed_out(self._broker.clock.wall_ms()):
             log.info("the transaction of %s takes too long and is aborted", transactional_id)
-            await self._fence(hosted, transactional_id)
+            self._broker.spawn(self._fence(hosted, transactional_id))
 
     async def _fence(self, hosted: Hosted, transactional_id: str) -> None:
-        reply: Reply = await hosted.ask(lambda shard, token, now: shard.fence(token, transactional_id, now))
+        try:
+            reply: Reply = await hosted.ask(lambda shard, token, now: shard.fence(token, transactional_id, now))
+        except KafkaError as error:  # it is looked after again
+            log.info("the transaction of %s is aborted later: %s", transactional_id, error)
+            return
         if reply.ending is not None:
             self._carry_out(hosted, reply.ending)
 

@@ -142,20 +142,27 @@ class HostedShard(Generic[S]):
     # --- life -------------------------------------------------------------------------------------
 
     async def load(self) -> None:
-        """Replay the log. What lies above the high watermark counts too: this leader will commit it."""
+        """Replay the log. What lies above the high watermark counts too: this leader will commit it.
+
+        A shard that cannot be loaded has failed, and clients look for another coordinator. A bug is raised, too.
+        """
         partition = self.partition
         offset, end = partition.log.log_start_offset, partition.log.log_end_offset
-        while offset < end and self.state is ShardState.LOADING:
-            try:
+        try:
+            while offset < end and self.state is ShardState.LOADING:
                 offset = self._load_some(offset, end)
-            except KafkaError as error:
-                log.error("%s cannot be loaded: %s", partition.topic_partition, error)
-                self.state = ShardState.FAILED
-            await asyncio.sleep(0)
-        if self.state is not ShardState.LOADING:
+                await asyncio.sleep(0)
+            if self.state is not ShardState.LOADING:
+                return
+            self._shard.loaded(self._host.clock.monotonic_ms())
+        except KafkaError as error:
+            log.error("%s cannot be loaded: %s", partition.topic_partition, error)
+            self.state = ShardState.FAILED
             return
+        except Exception:
+            self.state = ShardState.FAILED
+            raise
         self._written_offset = end
-        self._shard.loaded(self._host.clock.monotonic_ms())
         self.state = ShardState.ACTIVE
         if self._host.tracer.enabled:
             topic, number = partition.topic_partition
@@ -180,7 +187,7 @@ class HostedShard(Generic[S]):
                         self._transactional.replay_pending(header.producer_id, record.key, record.value)
                     else:
                         self._shard.replay(record.key, record.value)
-                except MalformedMessage as error:  # anybody may produce to the topic; Kafka skips such records too
+                except MalformedMessage as error:  # a disk may rot; Kafka skips such records too
                     log.error("%s at offset %d: %s", self.partition.topic_partition, record.offset, error)
         return offset
 
@@ -208,9 +215,9 @@ class HostedShard(Generic[S]):
     def ask(self, decide: Callable[[S, int, Moment], Decided]) -> asyncio.Future[Any]:
         """Let the shard decide on a request. The future's result is the reply, its exception a KafkaError."""
         token, self._next_token = self._next_token, self._next_token + 1
+        decision = decide(self._shard, token, self._now())
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting[token] = future
-        decision = decide(self._shard, token, self._now())
         error = self._carry_out(decision)
         if error is not ErrorCode.NONE:
             self._refuse(token, error)
