@@ -62,7 +62,7 @@ def explore(
             document = with_override(document, assignment)
         make_plan(explored(document, 1))  # so that a bad scenario is told once, not by every worker
     except ScenarioError as error:
-        complain(file, error.problems)
+        complain(file, error.problems, override or ())
     command = ["fencepost", "explore", str(file)]
     for assignment in override or ():
         command += ["--set", assignment]

@@ -77,7 +77,7 @@ def run(
             if kept is not None:
                 kept.finish()  # of what has run, though a later variant was interrupted or crashed
     except ScenarioError as error:
-        complain(file, error.problems)
+        complain(file, error.problems, overrides)
     raise typer.Exit(code)
 
 
@@ -93,11 +93,23 @@ def load(file: Path) -> dict[str, object]:
         raise ScenarioError(["is not text; a scenario is written in YAML"]) from None
 
 
-def complain(file: Path, problems: Sequence[str]) -> None:
+def complain(file: Path, problems: Sequence[str], overrides: Sequence[str] = ()) -> None:
     """Say what is wrong with a scenario and exit with the usage code."""
-    for problem in problems:
-        typer.echo(f"{file}: {problem}", err=True)
+    tell(file, problems, overrides)
     raise typer.Exit(USAGE)
+
+
+def tell(file: Path, problems: Sequence[str], overrides: Sequence[str] = ()) -> None:
+    """Say what is wrong with a scenario, and on which line, unless something was overridden: it may be wrong there."""
+    from cluster.scenario import line_of
+
+    try:
+        text = "" if overrides else file.read_text()
+    except (OSError, UnicodeDecodeError):
+        text = ""
+    for problem in problems:
+        line = line_of(text, problem)
+        typer.echo(f"{file}: {problem}" if line is None else f"{file}:{line}: {problem}", err=True)
 
 
 def quiet_clients() -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cluster.cli.run import USAGE, load
+from cluster.cli.run import USAGE, load, tell
 
 
 def register(app: typer.Typer) -> None:
@@ -25,8 +25,7 @@ def validate(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help
             plans = make_all_plans(load(file))
         except ScenarioError as error:
             code = USAGE
-            for problem in error.problems:
-                typer.echo(f"{file}: {problem}", err=True)
+            tell(file, error.problems)
         else:
             variants = "1 variant" if len(plans) == 2 else f"{len(plans) - 1} variants"
             typer.echo(f"{file}: sound, with {variants}")

@@ -219,7 +219,8 @@ def check_partition(text: str, topics: Mapping[str, int]) -> TopicPartition:
     if partition.topic not in topics:
         raise SelectorError(f"unknown topic {partition.topic!r}{did_you_mean(partition.topic, topics)}")
     if partition.partition >= topics[partition.topic]:
-        raise SelectorError(f"{partition.topic} has {topics[partition.topic]} partitions, counted from 0: no {text}")
+        last = f"{partition.topic}-{topics[partition.topic] - 1}"
+        raise SelectorError(f"there is no {text}; the last partition of {partition.topic} is {last}")
     return partition
 
 

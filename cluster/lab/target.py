@@ -119,7 +119,7 @@ class ClusterSpec:
         try:
             Configs.of(self.properties, self.profile)
         except KafkaError as error:
-            raise LabError(f"{error.message}.", "Use Kafka's own names and values.", USAGE) from None
+            raise LabError(_sentence(error.message), "Use Kafka's own names and values.", USAGE) from None
 
 
 def check_topic(topic: TopicSpec, broker_count: int) -> None:
@@ -137,7 +137,13 @@ def check_topic(topic: TopicSpec, broker_count: int) -> None:
         for name, value in topic.configs.items():
             check_config(TOPIC_DEFINITIONS, name, value)
     except KafkaError as error:
-        raise LabError(f"{topic.name}: {error.message}.", "Use Kafka's topic names and configs.", USAGE) from None
+        cause = _sentence(f"{topic.name}: {error.message}")
+        raise LabError(cause, "Use Kafka's topic names and configs.", USAGE) from None
+
+
+def _sentence(text: str) -> str:
+    """Return a text that ends as a sentence does; some end as a question already."""
+    return text if text.endswith((".", "?")) else f"{text}."
 
 
 def numbered_cluster(broker_count: int, controller_count: int, *, combined: bool = False) -> ClusterSpec:

@@ -3,6 +3,7 @@
 The face: read a document, make plans of it, run a plan in a world. Importing it loads aiokafka.
 """
 
+from cluster.scenario.complaints import line_of
 from cluster.scenario.document import Document, read_document, with_override
 from cluster.scenario.errors import ScenarioError
 from cluster.scenario.experiment import Broken, Lab
@@ -39,6 +40,7 @@ __all__ = [
     "fails_alike",
     "found_text",
     "json_schema",
+    "line_of",
     "make_all_plans",
     "make_plan",
     "read_document",

@@ -1,13 +1,14 @@
 """The YAML of a scenario before it means anything: reading it, patching it, overriding parts of it.
 
 Here: a loader without the traps of YAML 1.1, merge-patch (RFC 7396) that finds items of lists by their `id`, and
-`--set path/with/slashes=value`. Not here: what the keys mean (`schema`).
+`--set path/with/slashes=value`; on which line something is. Not here: what the keys mean (`schema`).
 """
 
 from __future__ import annotations
 
 import copy
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -47,14 +48,17 @@ _Loader.add_constructor("tag:yaml.org,2002:map", _unique_mapping)
 
 
 def read_document(text: str) -> Document:
-    """Read one YAML mapping. Raises ScenarioError with the line for what is no YAML or no mapping."""
+    """Read one YAML mapping; a key of it with nothing behind it counts as left out.
+
+    Raises ScenarioError with the line for what is no YAML or no mapping.
+    """
     try:
         document = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         raise ScenarioError([_not_yaml(error)]) from None
     if not isinstance(document, dict):
         raise ScenarioError(["a scenario is a mapping that begins with lab: v1"])
-    return document
+    return {key: value for key, value in document.items() if value is not None}
 
 
 def _not_yaml(error: yaml.YAMLError) -> str:
@@ -63,6 +67,36 @@ def _not_yaml(error: yaml.YAMLError) -> str:
     if mark is None:
         return f"this is not YAML: {error}"
     return f"this is not YAML: line {mark.line + 1}, column {mark.column + 1}: {getattr(error, 'problem', error)}"
+
+
+def locate(text: str, path: Sequence[str]) -> tuple[int, int | None]:
+    """Return how many parts of a path a YAML text has, and the line, from 1, of the last of them.
+
+    Items of lists are found by their id or their number.
+    """
+    try:
+        node = yaml.compose(text, Loader=_Loader)
+    except yaml.YAMLError:
+        return 0, None
+    line = None
+    for depth, part in enumerate(path):
+        found = _child(node, part)
+        if found is None:
+            return depth, line
+        mark, node = found
+        line = mark.line + 1
+    return len(path), line
+
+
+def _child(node: yaml.Node | None, part: str) -> tuple[yaml.Mark, yaml.Node] | None:
+    if isinstance(node, yaml.MappingNode):
+        return next(((key.start_mark, value) for key, value in node.value if key.value == part), None)
+    if isinstance(node, yaml.SequenceNode):
+        for number, item in enumerate(node.value):
+            named = _child(item, "id")
+            if part == (str(number) if named is None else named[1].value):
+                return item.start_mark, item
+    return None
 
 
 def read_value(text: str) -> Any:

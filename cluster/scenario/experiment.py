@@ -36,8 +36,9 @@ from cluster.base.trace import (
 from cluster.lab import LAB, Target
 from cluster.lab.fault_table import FaultOrder, FaultTable
 from cluster.lab.quantities import US_PER_SECOND, parse_duration_us
-from cluster.lab.selectors import Name, Selector, parts_of, resolve
+from cluster.lab.selectors import Name, Selector, did_you_mean, parts_of, resolve
 from cluster.scenario.check_planner import plan_check
+from cluster.scenario.complaints import what_is_wrong
 from cluster.scenario.errors import ScenarioError
 from cluster.scenario.observation import TIMED_OUT, Observer
 from cluster.scenario.operations import Operator
@@ -173,10 +174,12 @@ class Lab:
         return await self.do("isolate", selector, **options)
 
     async def heal(self, what: str = "all") -> None:
-        """Undo one fault by its id, or all of them."""
+        """Undo one fault by its id, or all of them; nothing when it has ended. Raises ScenarioError for another id."""
         if what == "all":
             await self._faults.heal_all()
             return
+        if what.split("/", maxsplit=1)[0] not in self._planner.step_ids:
+            raise ScenarioError([f"heal: there is no step {what!r}{did_you_mean(what, self._planner.step_ids)}"])
         for fault in self._faults.active:
             if fault.fault_id == what or fault.fault_id.startswith(f"{what}/"):
                 await self._faults.heal(fault.fault_id)
@@ -340,5 +343,5 @@ def _names_rest(selector: Selector) -> bool:
 
 def _text(error: Exception) -> str:
     if isinstance(error, ValidationError):
-        return "; ".join(str(problem["msg"]).removeprefix("Value error, ") for problem in error.errors())
+        return "; ".join(what_is_wrong(problem) for problem in error.errors())
     return str(error)

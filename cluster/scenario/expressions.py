@@ -217,8 +217,11 @@ class _Parser:
         self.position = 0
 
     def expect_end(self) -> None:
-        if self.text[self.position :].strip():
-            raise SelectorError(f"{self.text!r}: {self.text[self.position :].strip()!r} is not understood")
+        left = self.text[self.position :].strip()
+        if left:
+            hint = "; of a set there is .size" if left.startswith(".") else ""
+            hint = "; to compare, write ==" if left.startswith("=") else hint
+            raise SelectorError(f"{self.text!r}: {left!r} is not understood{hint}")
 
     def value(self) -> _Part:
         part = self._primary()
@@ -231,7 +234,10 @@ class _Parser:
     def _primary(self) -> _Part:
         match = _WORD.match(self.text, self.position)
         if match is None:
-            raise SelectorError(f"{self.text!r}: expected a value at {self.text[self.position :]!r}")
+            left = self.text[self.position :].strip()
+            raise SelectorError(
+                f"{self.text!r}: expected a value, not {left!r}" if left else f"{self.text!r}: no value at its end"
+            )
         word = match[1]
         self.position = match.end()
         if word[0].isdigit() or word[0] == "-":
@@ -288,6 +294,9 @@ class _Parser:
         if function == "lag" and argument in self.vocabulary.clients:
             return _Part(lambda scope: scope.view.consumer_lag(argument), (*_WATERMARK, RecordConsumed.kind))
         if function == "lag":
+            if not argument.rpartition("-")[2].isdigit():
+                hint = did_you_mean(argument, self.vocabulary.clients)
+                raise SelectorError(f"lag({argument}): that is no partition, such as orders-0, and no client{hint}")
             lagging = check_partition(argument, self.vocabulary.topics)
             return _Part(lambda scope: scope.view.replica_lag(lagging), _LOG)
         if function not in _OF_PARTITION:

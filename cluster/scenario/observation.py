@@ -74,8 +74,11 @@ class Observer:
         self._panel.add(oracle, self.trace)
 
     def watch(self, watch: Watch) -> None:
-        """Let a check look at its condition from now on."""
+        """Let a check look at its condition, now and from now on."""
         self._told.clear()
+        if self.phase == "faults":
+            self.scope.now_us = self.view.now_us
+            watch.evaluate(self.scope, self.moments)
         self._watches.append(watch)
         for kind in sorted(watch.expression.kinds):
             self._watches_by_kind.setdefault(kind, []).append(watch)
@@ -111,10 +114,10 @@ class Observer:
         watch.evaluate(self.scope, self.moments)
 
     def sample(self, now_us: int) -> None:
-        """Evaluate what changes with time alone; called every so often."""
+        """Evaluate what changes with time alone; called every so often. So do scopes that open without an event."""
         self.scope.now_us = now_us
         for watch in self._watches:
-            if watch.expression.is_sampled and self.phase == "faults":
+            if (watch.expression.is_sampled or watch.evaluations == 0) and self.phase == "faults":
                 watch.evaluate(self.scope, self.moments)
         for waiter in self._waiters:
             _wake(waiter)

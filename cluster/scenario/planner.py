@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from cluster.base.config_types import ConfigDefinition
@@ -15,7 +16,7 @@ from cluster.base.configs import DEFINITIONS, TOPIC_DEFINITIONS, check_config
 from cluster.base.errors import KafkaError
 from cluster.lab.errors import LabError
 from cluster.lab.selectors import did_you_mean
-from cluster.lab.target import BrokerSpec, ClusterSpec, TopicSpec, numbered_cluster
+from cluster.lab.target import BrokerSpec, ClusterSpec, TopicSpec, check_topic, numbered_cluster
 from cluster.scenario.check_planner import plan_check
 from cluster.scenario.client_configs import check_client
 from cluster.scenario.document import Document, patched, with_override
@@ -25,6 +26,7 @@ from cluster.scenario.keys import IDENTIFIER, VerdictWord
 from cluster.scenario.legacy import legacy_properties
 from cluster.scenario.plan import Plan
 from cluster.scenario.schema import Scenario, check_schema
+from cluster.scenario.step_order import never_fired
 from cluster.scenario.step_planner import StepPlanner, bound_names
 
 _T = TypeVar("_T")
@@ -36,16 +38,23 @@ _FEATURES: Mapping[str, str] = {"eligible.leader.replicas.version": "eligible.le
 def make_plan(document: Document, variant: str | None = None, overrides: tuple[str, ...] = ()) -> Plan:
     """Patch a document with a variant and overrides, and check it whole. Raises ScenarioError."""
     base = check_schema(document)
-    changed = document
-    verdicts: Mapping[str, VerdictWord] = {}
-    if variant is not None:
-        if variant not in base.variants:
-            raise ScenarioError([f"unknown variant {variant!r}{did_you_mean(variant, base.variants)}"])
-        changed = patched(document, base.variants[variant].patch)
-        verdicts = base.variants[variant].verdicts
+    if variant is None:
+        return _made_plan(document, None, {}, overrides)
+    if variant not in base.variants:
+        raise ScenarioError([f"unknown variant {variant!r}{did_you_mean(variant, base.variants)}"])
+    chosen = base.variants[variant]
+    try:
+        return _made_plan(patched(document, chosen.patch), variant, chosen.verdicts, overrides)
+    except ScenarioError as error:
+        raise ScenarioError([f"variant {variant}: {problem}" for problem in error.problems]) from None
+
+
+def _made_plan(
+    document: Document, variant: str | None, verdicts: Mapping[str, VerdictWord], overrides: tuple[str, ...]
+) -> Plan:
     for override in overrides:
-        changed = with_override(changed, override)
-    return _Planner(changed, check_schema(changed), variant, verdicts).plan()
+        document = with_override(document, override)
+    return _Planner(document, check_schema(document), variant, verdicts).plan()
 
 
 def make_all_plans(document: Document, overrides: tuple[str, ...] = ()) -> tuple[Plan, ...]:
@@ -93,11 +102,24 @@ def cluster_spec(scenario: Scenario) -> ClusterSpec:
         latency_ms=wanted.network.latency / 1000,
         jitter_ms=wanted.network.jitter / 1000,
     )
-    try:
-        spec.check()
-    except LabError as error:
-        raise ScenarioError([f"cluster: {error}"]) from None
+    _check_cluster(spec)
     return spec
+
+
+def _check_cluster(spec: ClusterSpec) -> None:
+    """Raise ScenarioError when there can be no such cluster. What the lab advises is about flags, and left out."""
+    problems = []
+    try:
+        replace(spec, topics=()).check()
+    except LabError as error:
+        raise ScenarioError([f"cluster: {error.cause}"]) from None
+    for topic in spec.topics:
+        try:
+            check_topic(topic, sum(not broker.joins_later for broker in spec.brokers))
+        except LabError as error:
+            problems.append(f"cluster/topics/{topic.name}: {error.cause}")
+    if problems:
+        raise ScenarioError(problems)
 
 
 def _brokers_to_come(scenario: Scenario, known: list[str]) -> tuple[BrokerSpec, ...]:
@@ -149,9 +171,10 @@ class _Planner:
             self._try(f"expect/{check.id}", plan_check, check, self.steps, self.verdicts.get(check.id))
             for check in scenario.expect
         ]
+        if not self.problems:
+            self.problems += never_fired([step for step in steps if step is not None], scenario.duration)
         if self.problems:
-            where = "" if self.variant is None else f"variant {self.variant}: "
-            raise ScenarioError([f"{where}{problem}" for problem in self.problems])
+            raise ScenarioError(self.problems)
         return Plan(
             scenario=scenario,
             variant=self.variant,

@@ -26,6 +26,7 @@ from cluster.scenario.contracts import (
     story_of,
     weigh_trace,
 )
+from cluster.scenario.errors import ScenarioError
 from cluster.scenario.experiment import Lab
 from cluster.scenario.expressions import Scope, Vocabulary
 from cluster.scenario.observation import Observer
@@ -162,7 +163,9 @@ class _Runner:
         )
 
     def _expect(self, check: PlannedCheck) -> None:
-        """Judge one more check. An invariant is shown what happened so far."""
+        """Judge one more check. An invariant is shown what happened so far. Raises ScenarioError for an id in use."""
+        if any(known.id == check.id for known in self._checks):
+            raise ScenarioError([f"check {check.id}: the check id {check.id!r} is there twice"])
         self._checks.append(check)
         if check.oracle is not None and check.oracle not in self._oracles:
             self._observer.consult(ORACLES[check.oracle]())

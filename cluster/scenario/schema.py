@@ -1,16 +1,18 @@
 """The scenario language as data: every key, its type, and what it means.
 
-Here: pydantic models of one scenario, the translation of their complaints, and the JSON Schema for editors. Not here:
-steps (`steps`), whether names that a scenario uses exist (`planner`), or how YAML is read and patched (`document`).
+Here: pydantic models of one scenario, and the JSON Schema for editors. Not here: steps (`steps`), what the models'
+complaints are in words (`complaints`), whether names that a scenario uses exist (`planner`), or how YAML is read and
+patched (`document`).
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from cluster.lab.selectors import did_you_mean
+from cluster.scenario.complaints import problems_of
 from cluster.scenario.document import Document
 from cluster.scenario.errors import ScenarioError
 from cluster.scenario.keys import ConfigText, DurationUs, Flag, Identifier, PerSecond, Strict, TextList, VerdictWord
@@ -55,6 +57,12 @@ class Broker(Strict):
     joins_later: Flag = False
 
 
+def _brokers(given: object) -> object:
+    if isinstance(given, bool) or not isinstance(given, int | list):
+        raise ValueError(f"write how many, such as 3, or a list, such as [{{id: b1, rack: a}}], not {given!r}")
+    return given
+
+
 class Storage(Strict):
     """`writeback`: how long the page cache keeps what nobody synced (Linux: 30 s)."""
 
@@ -79,7 +87,7 @@ class Topic(Strict):
 class Cluster(Strict):
     """The cluster: nodes, Kafka's own configs and features, topics."""
 
-    brokers: int | list[Broker] = 3
+    brokers: Annotated[int | list[Broker], BeforeValidator(_brokers, json_schema_input_type=int | list[Broker])] = 3
     controllers: int = 3
     combined: Flag = False
     profile: Literal["kafka", "fast"] = "kafka"
@@ -216,41 +224,23 @@ class Scenario(Strict):
     expect: list[Check] = Field(default_factory=list)
     variants: dict[str, Variant] = Field(default_factory=dict)
 
+    @field_validator("duration")
+    @classmethod
+    def _time_passes(cls, duration_us: int) -> int:
+        if duration_us == 0:
+            raise ValueError("0s leave no time for anything: write how long things are broken, such as 60s")
+        return duration_us
+
 
 def check_schema(document: Document) -> Scenario:
     """Return the scenario that a document describes. Raises ScenarioError with all that is wrong with its keys."""
     try:
         return Scenario.model_validate(document)
     except ValidationError as error:
-        problems = [f"{_where(document, problem['loc'])}: {_what(problem)}" for problem in error.errors()]
-        raise ScenarioError(list(dict.fromkeys(problems))) from None
+        raise ScenarioError(problems_of(document, error)) from None
 
 
 def json_schema() -> Document:
     """Return the language as a JSON Schema, for editors."""
     schema: Document = Scenario.model_json_schema(by_alias=True, mode="validation")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
-
-
-def _where(document: Any, location: tuple[int | str, ...]) -> str:
-    """Write a place as `steps/crash/kill`: items of lists go by their id."""
-    parts: list[str] = []
-    at: Any = document
-    for part in location:
-        if isinstance(part, int) and isinstance(at, list) and part < len(at):
-            at = at[part]
-            parts.append(str(at.get("id", part)) if isinstance(at, dict) else str(part))
-        elif isinstance(at, dict) and part in at:
-            at = at[part]
-            parts.append(str(part))
-        # what is left are names of pydantic's own, such as the member of a union
-    return "/".join(parts) or "scenario"
-
-
-def _what(problem: Any) -> str:
-    message = str(problem["msg"]).removeprefix("Value error, ")
-    if problem["type"] == "missing":
-        return f"{problem['loc'][-1]} is missing"
-    if problem["type"] == "string_pattern_mismatch":
-        return f"{problem['input']!r} must be in lower case, with dashes between words"
-    return message

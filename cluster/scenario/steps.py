@@ -90,6 +90,12 @@ class Every(Strict):
     jitter: DurationUs = 0
     count: int | None = Field(None, ge=1)
 
+    @model_validator(mode="after")
+    def _time_passes(self) -> Every:
+        if self.period == 0:
+            raise ValueError("a period of 0s would never end: write how often, such as 15s")
+        return self
+
 
 def _every(given: object) -> object:
     return {"period": given} if isinstance(given, str | int) else given
@@ -154,8 +160,10 @@ class Step(Strict):
                 raise ValueError(f"{name} is no option of {whose}{did_you_mean(name, allowed)}")
         if kind is not None and kind.needs and not any(name in self.settings for name in kind.needs):
             raise ValueError(f"{verb} needs {' or '.join(kind.needs)}, such as in {kind.example}")
-        if self.for_ is not None and verb and (kind is None or not kind.is_lasting):
-            raise ValueError(f"{verb} has no undo that for: could bring about")
+        if self.for_ is not None and (kind is None or not kind.is_lasting):
+            raise ValueError(f"{verb or 'a step without an action'} has no undo that for: could bring about")
+        if self.as_ is not None and (kind is None or kind.takes == "operation"):
+            raise ValueError(f"as: remembers whom a fault meant, and {verb or 'a step without an action'} means nobody")
         for name in self.settings.get("operations", ()):
             if name not in OPERATIONS:
                 raise ValueError(f"operations: unknown operation {name!r}{did_you_mean(name, OPERATIONS)}")

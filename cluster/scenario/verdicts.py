@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from cluster.checks import Oracle, Violation
 from cluster.lab.quantities import US_PER_SECOND, seconds_text
 from cluster.report import CheckResult, Outcome, Sighting
-from cluster.scenario.expressions import Scope
+from cluster.scenario.expressions import RATE_WINDOW_US, Scope
 from cluster.scenario.plan import Moment, PlannedCheck
 from cluster.scenario.watches import MomentTimes, Watch, scope_of
 
@@ -57,6 +57,8 @@ class Judge:
         _, end_us = scope_of(check, self.moments)
         if end_us is not None and end_us > self.faults_end_us and check.within_us is not None:
             return _result(check, "unknown", "the run ended before the time was up")
+        if watch.evaluations == 0:
+            return _result(check, "unknown", _why_unseen(watch))
         return _result(check, "violated", "never seen")
 
     def at_end(self, check: PlannedCheck, scope: Scope, totals: Mapping[str, int]) -> CheckResult:
@@ -75,7 +77,7 @@ class Judge:
         if missing := self._missing(check):
             return _result(check, "unknown", f"{missing} never came")
         if watch.evaluations == 0:
-            return _result(check, "unknown", "never looked at")
+            return _result(check, "unknown", _why_unseen(watch))
         return _result(check, "holds")
 
     def _how_soon(self, check: PlannedCheck, seen_us: int) -> str:
@@ -105,6 +107,12 @@ class Judge:
 
     def _when(self, time_us: int) -> str:
         return seconds_text(time_us - self.start_us)
+
+
+def _why_unseen(watch: Watch) -> str:
+    if watch.expression.is_sampled:
+        return f"its time was shorter than the {seconds_text(RATE_WINDOW_US)} over which a rate is taken"
+    return "never looked at"
 
 
 def _moment_text(moment: Moment) -> str:

@@ -6,11 +6,12 @@ Here: building the target and measuring the wall clock around a run. Not here: t
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from importlib import import_module
-from typing import Literal
+from typing import Literal, get_args
 
 from cluster.lab.local_target import LocalTarget
 from cluster.lab.quantities import US_PER_SECOND
@@ -31,6 +32,8 @@ AFTER_FAULTS_S_MAX = 1_200.0
 
 def run_in(world: World, plan: Plan, seed: int, replay: str) -> Run:
     """Run a plan to its verdict. Raises ScenarioError when the scenario is not for that world, and LabError."""
+    if world not in get_args(World):
+        raise ScenarioError([f"there is no world {world!r}: a run is on {' or '.join(get_args(World))}"])
     only = plan.scenario.only
     if only and world not in only:
         raise ScenarioError([f"{plan.scenario.name} is for {' and '.join(only)} only, not for {world}"])
@@ -41,8 +44,11 @@ def run_story(document: Document, story: Callable[[Lab], Awaitable[None]], *, on
     """Run a program in place of a scenario's steps, on the cluster and with the clients that a document describes.
 
     The faults end when the program does; all else is as with a scenario: everything is healed, read back, judged.
-    Raises ScenarioError for a mistake in the document, and what the program raises.
+    Raises ScenarioError for a mistake in the document, and what the program raises. What clients and nodes log about
+    lost connections is told only to a program that has set its logging up.
     """
+    for name in ("aiokafka", "cluster"):
+        logging.getLogger(name).addHandler(logging.NullHandler())
     return run_in(on, replace(make_plan(document), script=story), seed, f"seed {seed}")
 
 

@@ -102,6 +102,9 @@ ENDED = seconds(4, StepEnded("one", "healed"))
             "violated",
         ),
         ("always: leader(orders-0) == b1, between: [one, one.end]", [leader(0, 1, 0), FIRED], "unknown"),
+        ("eventually: leader(orders-0) == b1, within: 3s, of: one + 2s", [leader(0, 1, 0), FIRED], "holds"),
+        ("eventually: leader(orders-0) == b2, within: 3s, of: one + 2s", [leader(0, 1, 0), FIRED], "violated"),
+        ("always: leader(orders-0) == b1, between: [one + 1s, one.end]", [leader(0, 1, 0), FIRED, ENDED], "holds"),
     ],
 )
 def test_a_condition_is_judged_within_its_scope(check: str, history: Sequence[Traced], outcome: str) -> None:
@@ -123,6 +126,16 @@ def acks(begin: float, end: float) -> list[Traced]:
 )
 def test_a_rate_is_judged_on_windows_inside_its_scope(history: Sequence[Traced], outcome: str) -> None:
     assert judged("always: rate(acked(p1)) == 0, between: [one, one.end]", history).outcome == outcome
+
+
+def test_a_rate_whose_time_is_too_short_to_take_one_is_unknown() -> None:
+    history = [FIRED, *acks(0, 5), seconds(2.5, StepEnded("one", "healed"))]
+    for check in ("eventually: rate(acked(p1)) > 4", "always: rate(acked(p1)) > 4"):
+        result = judged(f"{check}, between: [one, one.end]", history)
+        assert (result.outcome, result.detail) == (
+            "unknown",
+            "its time was shorter than the 2.0s over which a rate is taken",
+        )
 
 
 def test_a_rate_is_seen_though_no_event_says_so() -> None:

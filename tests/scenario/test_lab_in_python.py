@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +91,13 @@ def test_mistakes_are_named_as_in_a_scenario() -> None:
             lab.check("durable", finally_="no-lost-ack")
         with pytest.raises(ScenarioError, match="there is no step 'crash'"):
             lab.check("soon", eventually="isr-full", within="5s", of="crash")
+        with pytest.raises(ScenarioError, match="must be in lower case, with dashes"):
+            lab.check("A b", finally_="no-lost-acks")
+        with pytest.raises(ScenarioError, match="there is no step 'crsh'"):
+            await lab.heal("crsh")
+        lab.check("durable", finally_="no-lost-acks")
+        with pytest.raises(ScenarioError, match="'durable' is there twice"):
+            lab.check("durable", finally_="no-duplicates")
 
     assert tell(story).result.verdict == "as-expected"
 
@@ -119,3 +128,34 @@ def test_a_wait_that_runs_out_of_time_makes_checks_that_hang_on_it_unknown() -> 
     assert run.result.verdict == "inconclusive"
     outcomes = {check.id: check.outcome for check in run.result.checks}
     assert (outcomes["scoped"], outcomes["recovered"]) == ("unknown", "holds")
+
+
+def test_a_condition_is_looked_at_when_a_program_asks_for_it_and_not_only_when_it_changes() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.sleep("1s")
+        lab.check("led", sometimes="leader(orders-0) != none")
+        lab.check("never-so", sometimes="isr(orders-0).size == 7")
+
+    outcomes = {check.id: check.outcome for check in tell(story).result.checks}
+    assert (outcomes["led"], outcomes["never-so"]) == ("holds", "violated")
+
+
+def test_a_world_that_there_is_not_is_no_other_world() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.sleep("1s")
+
+    with pytest.raises(ScenarioError, match="no world 'docker': a run is on sim or local"):
+        run_story(read_document("lab: v1\nname: nowhere\n"), story, on="docker")  # type: ignore[arg-type]
+
+
+def test_lost_connections_are_no_news_to_a_program_that_set_no_logging_up() -> None:
+    program = (
+        "from cluster.scenario import read_document, run_story\n"
+        "async def story(lab):\n"
+        "    await lab.kill('b1')\n"
+        "    await lab.sleep('2s')\n"
+        "run_story(read_document('lab: v1\\nname: quiet\\ncluster: {profile: fast, topics: {orders: {partitions: 3}}}"
+        "\\nclients: {p1: {produce: orders}}'), story)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr == ""

@@ -97,7 +97,7 @@ def test_picks_are_drawn_from_the_seed_and_have_the_right_size() -> None:
         ("broker", "did you mean brokers"),
         ("leader(order-0)", "did you mean orders"),
         ("leader(orders)", "such as orders-0"),
-        ("leader(orders-7)", "has 2 partitions"),
+        ("leader(orders-7)", "the last partition of orders is orders-1"),
         ("rack(c)", "unknown rack"),
         ("leader(orders-0", "not closed"),
         ("one(brokers", "not closed"),
