@@ -57,7 +57,7 @@ def check(
         "unclean.leader.election.enable": unclean_elections,
     }
     try:
-        with file.open() as lines:
+        with file.open(encoding="utf-8-sig") as lines:
             report = check_history(reader.read(lines))
         setting = setting_from_json(_with_defaults(reader.setting or {"type": "setting"}, client, topic))
     except (HistoryError, SettingError) as error:

@@ -31,6 +31,10 @@ BEGUN = '{"time_us": 1, "process": "p1", "type": "invoke", "operation": "send", 
             "a send is [key, value] or [key, value, off",
         ),
         ('{"process": "p1", "type": "ok", "time_us": 2, "send": {}}', "'send' must be a list"),
+        ('{"process": "p1", "type": "ok", "time_us": 2, "send": [["k", "b", 0]]}', "p1 did not begin to send 'b' to k"),
+        ('{"process": "p1", "type": "ok", "time_us": 2, "pol": {}}', "unknown field 'pol'; did you mean poll?"),
+        ('{"process": "p1", "type": "ok", "time_us": 2, "final": "yes"}', "'final' must be true or false, not 'yes'"),
+        ("[" * 100_000, "is not a history: it is nested too deeply"),
         ('{"process": "p1", "type": "ok", "time_us": 2, "poll": []}', "'poll' must be an object"),
         ('{"process": "p1", "type": "ok", "time_us": 2, "poll": {"k": 1}}', "what k gave must be a list"),
         (
@@ -67,3 +71,13 @@ def test_the_setting_is_kept_for_whoever_judges() -> None:
     setting = {"type": "setting", "clients": {"p1": {"acks": "1"}}}
     assert len(list(reader.read([json.dumps(setting), *lines_of(poll("c", (0, "a")))]))) == 1
     assert reader.setting == setting
+
+
+def test_a_second_setting_does_not_take_the_place_of_the_first() -> None:
+    with pytest.raises(HistoryError, match="line 2: there is a setting already"):
+        list(HistoryReader().read(['{"type": "setting"}', '{"type": "setting"}']))
+
+
+def test_fields_of_other_tools_may_stand_beside_ours() -> None:
+    row = send("p1", "a", 0)[0] | {"node": "b1", "error": "none"}
+    assert len(list(HistoryReader().read(lines_of([row])))) == 1

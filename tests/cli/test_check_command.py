@@ -34,6 +34,12 @@ def test_a_sound_history_ends_with_zero(shell: Shell) -> None:
     assert "no anomaly" in done.stdout
 
 
+def test_a_file_that_an_editor_opened_with_a_byte_order_mark_is_read(shell: Shell) -> None:
+    file = Path(written(shell, SOUND))
+    file.write_text(file.read_text(), encoding="utf-8-sig")
+    assert shell.run("check", str(file)).returncode == 0
+
+
 def test_a_loss_that_nothing_permits_ends_with_one(shell: Shell) -> None:
     done = shell.run("check", written(shell, LOST))
     assert done.returncode == 1, done.stderr

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 Value = str | int
@@ -25,6 +26,8 @@ _OUTCOMES = {OK: OK, FAIL: FAIL, UNKNOWN: UNKNOWN, "info": UNKNOWN}
 """How an operation may end; Jepsen says `info` where we say `unknown`."""
 
 _OPERATIONS = ("send", "poll", "txn", "assign", "subscribe")
+
+_FIELDS = dict.fromkeys(("time_us", "process", "type", "operation", "id", "send", "poll", "rebalanced", "final")).keys()
 
 
 class HistoryError(ValueError):
@@ -90,12 +93,18 @@ class HistoryReader:
             row = json.loads(line)
         except ValueError as error:
             raise self._wrong(f"is not JSON: {error}") from None
+        except RecursionError:
+            raise self._wrong("is not a history: it is nested too deeply") from None
         if not isinstance(row, dict):
             raise self._wrong("must be an object, such as {...}")
         kind = row.get("type")
         if kind == SETTING:
+            if self.setting is not None:
+                raise self._wrong("there is a setting already: one line has all of it")
             self.setting = row
             return None
+        if not row.keys() <= _FIELDS:
+            self._check_fields(row)
         process = self._process(row)
         key = (process, row.get("id"))
         if kind == INVOKE:
@@ -111,10 +120,10 @@ class HistoryReader:
         operation.outcome = _OUTCOMES[kind]
         operation.ended_us = self._time(row)
         if "send" in row:
-            operation.sends = self._sends(row["send"])
+            operation.sends = self._sent(operation, self._sends(row["send"]))
         if "poll" in row:
             operation.polls = self._polls(row["poll"])
-        operation.final = operation.final or row.get("final") is True
+        operation.final = self._final(row) or operation.final
         if "rebalanced" in row:
             operation.rebalanced = self._keys(row["rebalanced"])
         return operation
@@ -129,11 +138,35 @@ class HistoryReader:
         sends = self._sends(row["send"]) if "send" in row else ()
         if name == "send" and not sends:
             raise self._wrong('a send needs "send": [[key, value]]')
-        final = row.get("final") is True
+        final = self._final(row)
         self._number += 1
         self._open[key] = Operation(self._number, process, name, UNKNOWN, time_us, time_us, sends, final=final)
 
     # --- fields ------------------------------------------------------------------------------------
+
+    def _check_fields(self, row: dict[str, Any]) -> None:
+        """Refuse what looks like a slip of the pen: it would count for nothing. Fields of other tools may be there."""
+        for name in [name for name in row if name not in _FIELDS]:
+            near = get_close_matches(name, _FIELDS, n=1, cutoff=0.75)
+            if near:
+                raise self._wrong(f"unknown field {name!r}; did you mean {near[0]}?")
+
+    def _final(self, row: dict[str, Any]) -> bool:
+        final = row.get("final", False)
+        if isinstance(final, bool):
+            return final
+        raise self._wrong(f"'final' must be true or false, not {final!r}")
+
+    def _sent(
+        self, operation: Operation, sends: tuple[tuple[str, Value, int], ...]
+    ) -> tuple[tuple[str, Value, int], ...]:
+        """Return what was sent in the end, which must be what was begun with, when that was told."""
+        if operation.sends:
+            begun = [(key, value) for key, value, _ in operation.sends]
+            for key, value, _ in sends:
+                if (key, value) not in begun:
+                    raise self._wrong(f"{operation.process} did not begin to send {value!r} to {key}")
+        return sends
 
     def _process(self, row: dict[str, Any]) -> str:
         process = row.get("process")
