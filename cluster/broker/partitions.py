@@ -1,6 +1,6 @@
 """From what a request names to a partition of this broker, or to the error and the hint that it gets instead.
 
-Here: lookups that Produce, Fetch, ListOffsets and OffsetForLeaderEpoch share.
+Here: lookups that the APIs share which are about partitions, from Produce and Fetch to those of share groups.
 """
 
 from __future__ import annotations

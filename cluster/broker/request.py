@@ -2,8 +2,9 @@
 
 Here: what a handler is given. Not here: bytes on the socket (`connection`), which handler it is (`router`).
 
-Handlers come in three kinds. Most return their reply at once (`answer_now`); those that ask the controller are
-coroutines (`answer_later`); Produce and Fetch take the undecoded request and fill the slot themselves.
+Handlers come in three kinds. Some return their reply at once (`answer_now`); those that wait, for the controller or a
+coordinator, are coroutines (`answer_later`, `answer_member`); Produce, Fetch and Metadata take the undecoded request
+and fill the slot themselves.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from cluster.base.errors import ErrorCode
 from cluster.broker.context import BrokerContext
 from cluster.broker.controller_calls import milliseconds
 from cluster.broker.partitions import MOVED, current_leader, endpoints_of
-from cluster.broker.share_partitions import Delivered, LedShare
+from cluster.broker.share_partitions import NOTHING, Delivered, LedShare, share_limits
 from cluster.broker.share_sessions import FINAL_EPOCH, INITIAL_EPOCH, SharedPartition, ShareSession
 from cluster.sharing import Acknowledgement, SharePartitionKey
 from cluster.wire import Fields, Message
@@ -165,9 +165,8 @@ def _response(context: BrokerContext, session: ShareSession, acknowledged: Ackno
     leaders: list[tuple[int, int] | None] = []
     for partition in dict.fromkeys((*acknowledged, *found)):
         topic_id, number = partition
-        result = found.get(partition, Delivered(b"", ()))
-        error = result if isinstance(result, ErrorCode) else ErrorCode.NONE
-        delivered = Delivered(b"", ()) if isinstance(result, ErrorCode) else result
+        result = found.get(partition, NOTHING)
+        error, delivered = (result, NOTHING) if isinstance(result, ErrorCode) else (ErrorCode.NONE, result)
         said = acknowledged.get(partition, ErrorCode.NONE)
         leader = current_leader(context, topic_id, number) if error in MOVED or said in MOVED else None
         leaders.append(leader)
@@ -210,5 +209,4 @@ def endpoint_fields(context: BrokerContext, leaders: Sequence[tuple[int, int] | 
 
 def lock_timeout(context: BrokerContext, group_id: str) -> timedelta:
     """Return how long acquisition locks of a group last."""
-    configs = context.configs.for_group(context.image().group_configs(group_id))
-    return timedelta(milliseconds=configs.integer("group.share.record.lock.duration.ms"))
+    return timedelta(milliseconds=share_limits(context, group_id).lock_duration_ms)

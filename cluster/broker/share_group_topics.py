@@ -1,6 +1,7 @@
 """What the offset APIs of share groups have in common: the group, and the topics that it has read.
 
-Here: asking the group coordinator, and one state after another. Not here: the requests themselves.
+Here: asking the group coordinator for them, and changing them there. Not here: the requests themselves, and how far
+the group has come (`share_states`).
 """
 
 from __future__ import annotations

@@ -79,7 +79,9 @@ class LedShare:
                 return
             state = await read_state(self._context, self.key, self.leader_epoch, self._first_offset())
             self._state_epoch = state.state_epoch
-            self._share = SharePartition(replace(state, leader_epoch=self.leader_epoch), self._limits())
+            self._share = SharePartition(
+                replace(state, leader_epoch=self.leader_epoch), share_limits(self._context, self.key.group_id)
+            )
 
     @property
     def is_ready(self) -> bool:
@@ -126,23 +128,13 @@ class LedShare:
         configs = self._context.configs.for_group(self._context.image().group_configs(self.key.group_id))
         return READ_COMMITTED if configs.text("group.share.isolation.level") == "read_committed" else 0
 
-    def _limits(self) -> ShareLimits:
-        configs = self._context.configs.for_group(self._context.image().group_configs(self.key.group_id))
-        least = configs.integer("group.share.min.record.lock.duration.ms")
-        most = configs.integer("group.share.max.record.lock.duration.ms")
-        return ShareLimits(
-            max(least, min(configs.integer("group.share.record.lock.duration.ms"), most)),
-            configs.integer("group.share.delivery.count.limit"),
-            configs.integer("group.share.partition.max.record.locks"),
-        )
-
     # --- delivering -------------------------------------------------------------------------------
 
     def deliver(self, member: str, max_bytes: int, records_max: int) -> Delivered | ErrorCode:
         """Give a member what is free, as far as the log has it."""
         share = self._share
         assert share is not None, "the caller has loaded it"
-        share.limits = self._limits()
+        share.limits = share_limits(self._context, self.key.group_id)
         share.log_starts_at(self.partition.log.log_start_offset)
         share.log_ends_at(self.partition.log_end_offset)
         read_at = -1
@@ -240,6 +232,18 @@ class LedShare:
 
     async def _save_released(self) -> None:
         await self._changed()
+
+
+def share_limits(context: ShareHost, group_id: str) -> ShareLimits:
+    """Return what bounds a group's deliveries, by its own configs where it has any."""
+    configs = context.configs.for_group(context.image().group_configs(group_id))
+    least = configs.integer("group.share.min.record.lock.duration.ms")
+    most = configs.integer("group.share.max.record.lock.duration.ms")
+    return ShareLimits(
+        max(least, min(configs.integer("group.share.record.lock.duration.ms"), most)),
+        configs.integer("group.share.delivery.count.limit"),
+        configs.integer("group.share.partition.max.record.locks"),
+    )
 
 
 def readable_ranges(data: memoryview, aborted: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:

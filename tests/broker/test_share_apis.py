@@ -13,6 +13,7 @@ from lone_broker import EPOCH_MS, LoneBroker, batch, on_broker, registration, tu
 
 from cluster.base.ids import NodeId
 from cluster.broker.share_states import read_state, write_state
+from cluster.metadata import GROUP_RESOURCE
 from cluster.records import EndMarker, build_batch
 from cluster.sharing import ACCEPT, REJECT, RELEASE, SharePartitionKey, ShareState
 from cluster.storage import EpochEndOffset, compact, dirt_of
@@ -416,6 +417,20 @@ def test_a_new_share_coordinator_is_asked_as_soon_as_the_metadata_names_it() -> 
         broker.change_partition("__share_group_state", 0, leader=NodeId(1), leader_epoch=2)
         assert await accepting == "NONE"
         assert broker.loop.now - began_s < 0.1, "by then it would have waited for half a second to ask again"
+
+    held(run)
+
+
+def test_members_are_told_how_long_they_have_a_record_though_their_group_asks_for_less_than_may_be() -> None:
+    async def run(broker: LoneBroker) -> None:
+        first, second = await prepared(broker, "m1", "m2")
+        own = {(GROUP_RESOURCE, "g"): {"share.record.lock.duration.ms": "1000"}}
+        broker.set_image(replace(broker.image, offset=broker.image.offset + 1, configs=own))
+        write(broker, 1)
+        told = (await first.fetch(wait_ms=100)).acquisition_lock_timeout
+        assert told == timedelta(seconds=15)
+        await asyncio.sleep(told.total_seconds() - 1)
+        assert await second.given() == []
 
     held(run)
 
