@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cluster.cli import kafka_options
+from cluster.cli.show import show_lines
 from cluster.console.errors import usage
 
 DescribeOption = Annotated[bool, typer.Option("--describe", help="Show configs.")]
@@ -88,8 +89,7 @@ def configs(
         return
     for each in calls.names(kind) if name is None else [name]:
         entity = Entity(kind, each)
-        for line in describe_entity(entity, calls.settings(entity), show_all=show_all):
-            typer.echo(line)
+        show_lines(describe_entity(entity, calls.settings(entity), show_all=show_all))
 
 
 def _entity(named: dict[str, tuple[str, str]], kind: str | None, name: str | None) -> tuple[str, str | None]:

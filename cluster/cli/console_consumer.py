@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,15 +20,13 @@ from cluster.cli.record_printing import (
     PropertyOption,
     SilenceOption,
     make_printer,
+    named_group,
     print_records,
-    printed_properties,
 )
 from cluster.cli.show import say
 from cluster.console.errors import usage
 
 if TYPE_CHECKING:
-    from confluent_kafka import Consumer
-
     from cluster.console.message_formatter import Printer
     from cluster.console.record_source import Selection
 
@@ -86,10 +85,9 @@ def console_consumer(
         given["isolation.level"] = isolation_level
     properties = {**_consumer_properties(given, group, from_beginning), "bootstrap.servers": servers}
     deserializers = {"key.deserializer": key_deserializer, "value.deserializer": value_deserializer}
-    printed = printed_properties(formatter_config, formatter_property, deserializers)
     keys = Serialisation(key_format, key_schema, key_message, schema_registry)
     values = Serialisation(value_format, value_schema, value_message, schema_registry)
-    prints = make_printer(formatter, printed, keys, values)
+    prints = make_printer(formatter, formatter_config, formatter_property, deserializers, (keys, values))
     _print_records(properties, selection, prints, (max_messages, timeout_ms), skips_errors=skip_message_on_error)
 
 
@@ -122,12 +120,7 @@ def _selection(
 def _consumer_properties(given: Mapping[str, str], group: str | None, from_beginning: bool) -> dict[str, str]:
     """Return the properties with the group, and where a group without offsets begins."""
     properties = {"client.id": "console-consumer", **given}
-    named = group or properties.get("group.id")
-    if group is not None and properties.get("group.id", group) != group:
-        raise usage(
-            f"The group ids provided in different places do not match: {group}, {properties['group.id']}.",
-            "Give it once: --group.",
-        )
+    named = named_group(group, properties)
     if named is None:  # a group for this run only: its offsets are nobody's
         properties.setdefault("enable.auto.commit", "false")
     properties["group.id"] = named or f"console-consumer-{random.randrange(100_000)}"
@@ -152,9 +145,6 @@ def _print_records(
     from cluster.console.clients import make_consumer
     from cluster.console.record_source import consume, select
 
-    consumer: Consumer = make_consumer(properties, say)
-    try:
+    with closing(make_consumer(properties, say)) as consumer:
         select(consumer, selection)
         print_records(consume(consumer, *until, say), prints, skips_errors=skips_errors)
-    finally:
-        consumer.close()

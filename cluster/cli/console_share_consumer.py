@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,8 +19,8 @@ from cluster.cli.record_printing import (
     PropertyOption,
     SilenceOption,
     make_printer,
+    named_group,
     print_records,
-    printed_properties,
 )
 from cluster.cli.show import say
 from cluster.console.errors import usage
@@ -74,18 +75,12 @@ def console_share_consumer(
         raise usage("At most one of --reject and --release may be specified.", "Leave one of them out.")
     texts = {"--consumer-property": consumer_property, "--command-property": command_property}
     given = kafka_options.client_properties([consumer_config, command_config], texts)
-    if group is not None and given.get("group.id", group) != group:
-        raise usage(
-            f"The group ids provided in different places do not match: {group}, {given['group.id']}.",
-            "Give it once: --group.",
-        )
-    named = group or given.get("group.id") or DEFAULT_GROUP
+    named = named_group(group, given) or DEFAULT_GROUP
     properties = {"client.id": DEFAULT_GROUP, **given, "group.id": named, "bootstrap.servers": servers}
     deserializers = {"key.deserializer": key_deserializer, "value.deserializer": value_deserializer}
     keys = Serialisation(key_format, key_schema, key_message, schema_registry)
     values = Serialisation(value_format, value_schema, value_message, schema_registry)
-    printed = printed_properties(formatter_config, formatter_property, deserializers)
-    prints = make_printer(formatter, printed, keys, values)
+    prints = make_printer(formatter, formatter_config, formatter_property, deserializers, (keys, values))
     answer = "RELEASE" if release else "REJECT" if reject else "ACCEPT"
     _print_shared(properties, name, answer, (max_messages, timeout_ms), prints)
 
@@ -99,9 +94,6 @@ def _print_shared(
     from cluster.console.clients import make_share_consumer
     from cluster.console.share_source import consume_shared
 
-    consumer = make_share_consumer(properties, say)
-    try:
+    with closing(make_share_consumer(properties, say)) as consumer:
         consumer.subscribe([topic])
         print_records(consume_shared(consumer, AcknowledgeType[answer], *until, say), prints, skips_errors=False)
-    finally:
-        consumer.close()

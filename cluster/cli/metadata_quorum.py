@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cluster.cli import kafka_options
+from cluster.cli.show import show_lines
 from cluster.console.errors import usage
 
 ActionArgument = Annotated[str, typer.Argument(help="describe: the voter set is fixed when a cluster is created.")]
@@ -44,5 +45,4 @@ def metadata_quorum(
     with ProtocolClient(kafka_options.bootstrap(bootstrap_server), timeout) as client:
         quorum = describe_quorum(client)
     now_ms = int(time.time() * 1000) if human_readable else None
-    for line in status_lines(quorum) if status else replication_lines(quorum, now_ms):
-        typer.echo(line)
+    show_lines(status_lines(quorum) if status else replication_lines(quorum, now_ms))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cluster.cli import kafka_options
+from cluster.cli.show import show_lines
 from cluster.console.errors import failure, usage
 
 if TYPE_CHECKING:
@@ -72,13 +73,11 @@ def reassign_partitions(
             _execute(calls, plan, additional)
         elif verify:
             current = calls.current(sorted({key.topic for key in plan}))
-            for line in parts.verification(plan, current, calls.moves()):
-                typer.echo(line)
+            show_lines(parts.verification(plan, current, calls.moves()))
         elif cancel:
             _cancel(calls, plan)
         else:
-            for line in parts.listing(calls.moves()):
-                typer.echo(line)
+            show_lines(parts.listing(calls.moves()))
 
 
 def _execute(calls: ReassignmentCalls, plan: Mapping[TopicPartition, tuple[int, ...]], additional: bool) -> None:

@@ -1,4 +1,4 @@
-"""What the console consumers share: the options that say what is printed, and printing until there is an end.
+"""What the console consumers share: the options that say what is printed, the group, and printing to the end.
 
 Here: the command line's side. Not here: columns (`cluster.console.message_formatter`) and where records come from.
 """
@@ -50,31 +50,40 @@ ConsumerConfigOption = Annotated[
 DeserializerOption = Annotated[str | None, typer.Option(help="As the property of that name.", metavar="CLASS")]
 
 
-def printed_properties(
-    config: Path | None, given: Sequence[str] | None, deserializers: Mapping[str, str | None]
-) -> dict[str, str]:
-    """Return what a file and options say of printing; options win. Raises LabError (usage)."""
-    from cluster.console.property_files import load_properties, parse_pairs
-
-    printed = load_properties(config)
-    printed.update({name: value for name, value in deserializers.items() if value})
-    printed.update(parse_pairs(given or [], "--property"))
-    return printed
+def named_group(group: str | None, properties: Mapping[str, str]) -> str | None:
+    """Return the group that an option or a property names. Raises LabError (usage) when they name two."""
+    if group is not None and properties.get("group.id", group) != group:
+        raise usage(
+            f"The group ids provided in different places do not match: {group}, {properties['group.id']}.",
+            "Give it once: --group.",
+        )
+    return group or properties.get("group.id")
 
 
 def make_printer(
-    class_name: str | None, properties: Mapping[str, str], keys: Serialisation, values: Serialisation
+    class_name: str | None,
+    config: Path | None,
+    given: Sequence[str] | None,
+    deserializers: Mapping[str, str | None],
+    serialisations: tuple[Serialisation, Serialisation],
 ) -> Printer:
-    """Return what prints a record. Raises LabError (usage)."""
+    """Return what prints a record, as a file of properties and options say; options win. Raises LabError (usage).
+
+    `serialisations` are those of keys and of values.
+    """
     from cluster.console.message_formatter import FORMATTERS, KNOWN
+    from cluster.console.property_files import load_properties, parse_pairs
     from cluster.console.serialisation import make_decoder
 
     kind = FORMATTERS.get((class_name or "DefaultMessageFormatter").rpartition(".")[2])
     if kind is None:
         raise usage(f"There is no formatter {class_name}.", f"There are {', '.join(FORMATTERS)}.")
+    chosen = {name: value for name, value in deserializers.items() if value}
+    properties = {**load_properties(config), **chosen, **parse_pairs(given or [], "--property")}
     prefixes = tuple(f"{side}.deserializer." for side in ("key", "value", "headers"))
     named = {name: value for name, value in properties.items() if not name.startswith(prefixes)}
     kafka_options.warn_of_unknown(named, KNOWN, "--property")
+    keys, values = serialisations
     return kind(properties, make_decoder(keys), make_decoder(values))
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cluster.cli import kafka_options
-from cluster.cli.show import say
+from cluster.cli import group_commands, kafka_options
+from cluster.cli.show import say, show_lines
 from cluster.console.errors import failure, usage
 
 if TYPE_CHECKING:
@@ -18,23 +18,13 @@ if TYPE_CHECKING:
 
 ListOption = Annotated[bool, typer.Option("--list", help="List all share groups.")]
 DescribeOption = Annotated[bool, typer.Option("--describe", help="Show start offsets, or members, or the state.")]
-DeleteOption = Annotated[bool, typer.Option("--delete", help="Delete groups that have no members.")]
-ResetOption = Annotated[bool, typer.Option("--reset-offsets", help="Move a group that has no members.")]
 ForgetOption = Annotated[bool, typer.Option("--delete-offsets", help="Let a group without members forget topics.")]
-GroupOption = Annotated[list[str] | None, typer.Option(help="Which group; repeatable.")]
 AllGroupsOption = Annotated[bool, typer.Option("--all-groups", help="All share groups.")]
 TopicsOption = Annotated[list[str] | None, typer.Option("--topic", help="Which topics; to reset also topic:0,1.")]
 AllTopicsOption = Annotated[bool, typer.Option("--all-topics", help="Reset all topics that the group has read.")]
-StateOption = Annotated[str | None, typer.Option(help="Show states; with --list, only these.", metavar="[STATES]")]
-MembersOption = Annotated[bool, typer.Option("--members", help="Show members.")]
 OffsetsOption = Annotated[bool, typer.Option("--offsets", help="Show start offsets, as --describe alone does.")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", help="Show epochs as well.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show the new offsets, change nothing.")]
-ExecuteOption = Annotated[bool, typer.Option("--execute", help="Change the offsets.")]
-EarliestOption = Annotated[bool, typer.Option("--to-earliest", help="To the first record.")]
-LatestOption = Annotated[bool, typer.Option("--to-latest", help="To the end.")]
-DatetimeOption = Annotated[str | None, typer.Option(help="To this time: YYYY-MM-DDTHH:mm:SS.sss.")]
-TimeoutOption = Annotated[int, typer.Option(help="How long to wait for the brokers, in ms.", min=1)]
 
 
 def register(app: typer.Typer) -> None:
@@ -47,25 +37,25 @@ def share_groups(
     bootstrap_server: kafka_options.BootstrapOption = None,
     list_: ListOption = False,
     describe: DescribeOption = False,
-    delete: DeleteOption = False,
-    reset_offsets: ResetOption = False,
+    delete: group_commands.DeleteOption = False,
+    reset_offsets: group_commands.ResetOption = False,
     delete_offsets: ForgetOption = False,
-    group: GroupOption = None,
+    group: group_commands.GroupOption = None,
     all_groups: AllGroupsOption = False,
     topic: TopicsOption = None,
     all_topics: AllTopicsOption = False,
-    state: StateOption = None,
-    members: MembersOption = False,
+    state: group_commands.StateOption = None,
+    members: group_commands.MembersOption = False,
     offsets: OffsetsOption = False,
     verbose: VerboseOption = False,
     dry_run: DryRunOption = False,
-    execute: ExecuteOption = False,
-    to_earliest: EarliestOption = False,
-    to_latest: LatestOption = False,
-    to_datetime: DatetimeOption = None,
+    execute: group_commands.ExecuteOption = False,
+    to_earliest: group_commands.EarliestOption = False,
+    to_latest: group_commands.LatestOption = False,
+    to_datetime: group_commands.DatetimeOption = None,
     command_config: kafka_options.CommandConfigOption = None,
     command_property: kafka_options.CommandPropertyOption = None,
-    timeout: TimeoutOption = 30_000,
+    timeout: group_commands.TimeoutOption = 30_000,
 ) -> None:
     """List, describe, move and delete share groups, as kafka-share-groups does."""
     from cluster.console.group_calls import GroupCalls
@@ -81,13 +71,12 @@ def share_groups(
     }
     action = kafka_options.only_action(actions)
     _check_groups(action, group or [], all_groups)
-    if (state is not None) + members + offsets > 1:
-        raise usage("--describe takes at most one of --members, --offsets, --state.", "Leave the others out.")
+    table = group_commands.wanted_table(state, members=members, offsets=offsets)
     target = _target(to_earliest, to_latest, to_datetime) if reset_offsets else None
     if reset_offsets and dry_run == execute:
         raise usage("Option [reset-offsets] takes the option: [execute] or [dry-run]", "Add one of them.")
-    if reset_offsets and all_topics == bool(topic):
-        raise usage("One of the reset scopes should be defined: --all-topics, --topic.", "Add one of them.")
+    if reset_offsets:
+        group_commands.check_reset_scope(topic, all_topics=all_topics)
     if delete_offsets and not topic:
         raise usage("Option [delete-offsets] takes the following options: [topic], [group]", "Add --topic NAME.")
     with ProtocolClient(kafka_options.bootstrap(bootstrap_server), timeout) as client:
@@ -97,9 +86,9 @@ def share_groups(
             return
         names = [listing.name for listing in calls.listings()] if all_groups else sorted({*(group or [])})
         if describe:
-            _describe(calls, names, "members" if members else "state" if state is not None else "offsets", verbose)
+            _describe(calls, names, table, verbose)
         elif delete:
-            _delete(calls, names)
+            group_commands.tell_deleted("share", names, calls.delete(names))
         elif delete_offsets:
             _forget(calls, names[0], topic or [])
         else:
@@ -122,46 +111,33 @@ def _check_groups(action: str, groups: list[str], all_groups: bool) -> None:
 def _list(calls: ShareGroupCalls, states: str | None) -> None:
     from cluster.console.share_group_text import STATES, list_lines
 
-    wanted = [word.strip().lower() for word in (states or "").split(",") if word.strip()]
+    wanted = group_commands.listed_words(states)
     if not {*wanted} <= {state.lower() for state in STATES}:
         raise usage(f"Invalid state list '{states}'.", f"Valid states are: {', '.join(STATES)}.")
     found = [listing for listing in calls.listings() if not wanted or listing.state.lower() in wanted]
-    _print(list_lines(found, with_state=states is not None))
+    show_lines(list_lines(found, with_state=states is not None))
 
 
-def _describe(calls: ShareGroupCalls, names: list[str], what: str, verbose: bool) -> None:
+def _describe(calls: ShareGroupCalls, names: list[str], table: str, verbose: bool) -> None:
     from cluster.console import share_group_text
 
     for name in names:
         group = calls.describe(name)
         if complaint := share_group_text.complaint(group):
             say(f"\n{complaint}")
-        if what == "members":
-            _print(share_group_text.member_lines(group, verbose=verbose))
-        elif what == "state":
-            _print(share_group_text.state_lines(group, verbose=verbose))
+        if table == "members":
+            show_lines(share_group_text.member_lines(group, verbose=verbose))
+        elif table == "state":
+            show_lines(share_group_text.state_lines(group, verbose=verbose))
         else:
-            _print(share_group_text.offset_lines(name, calls.starts(name), verbose=verbose))
-
-
-def _delete(calls: ShareGroupCalls, names: list[str]) -> None:
-    outcomes = calls.delete(names)
-    failed = {name: reason for name, reason in outcomes.items() if reason}
-    deleted = ", ".join(f"'{name}'" for name in names if name not in failed)
-    if not failed:
-        typer.echo(f"Deletion of requested share groups ({deleted}) was successful.")
-        return
-    if deleted:
-        typer.echo(f"\nThese share groups were deleted successfully: {deleted}")
-    reasons = "".join(f"\n* Group '{name}' could not be deleted due to: {reason}" for name, reason in failed.items())
-    raise failure(f"Deletion of some share groups failed:{reasons}", "A group with members cannot be deleted.")
+            show_lines(share_group_text.offset_lines(name, calls.starts(name), verbose=verbose))
 
 
 def _forget(calls: ShareGroupCalls, name: str, topics: list[str]) -> None:
     from cluster.console.share_group_text import deletion_lines
 
     outcomes = calls.forget(name, topics)
-    _print(deletion_lines(outcomes))
+    show_lines(deletion_lines(outcomes))
     if failed := [topic for topic, reason in outcomes.items() if reason]:
         raise failure(f"{name} could not forget {', '.join(failed)}.", "`fencepost topics --list` shows the topics.")
 
@@ -209,9 +185,4 @@ def _reset(
     offsets = new_offsets(topic_calls, name, places, target, say)
     if execute and offsets:
         calls.move(name, offsets)
-    _print(reset_lines((name, place, offset) for place, offset in sorted(offsets.items())))
-
-
-def _print(lines: list[str]) -> None:
-    for line in lines:
-        typer.echo(line)
+    show_lines(reset_lines((name, place, offset) for place, offset in sorted(offsets.items())))

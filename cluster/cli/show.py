@@ -1,9 +1,9 @@
-"""How commands show things: JSON when asked, otherwise columns that a person and `awk` can both read."""
+"""How commands show things: JSON when asked, otherwise lines and columns that a person and `awk` can both read."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import typer
@@ -20,6 +20,12 @@ def show_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     widths = [max(len(row[column]) for row in texts) for column in range(len(header))]
     for row in texts:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def show_lines(lines: Iterable[str]) -> None:
+    """Print lines to standard output."""
+    for line in lines:
+        typer.echo(line)
 
 
 def say(text: str) -> None:

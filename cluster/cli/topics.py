@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cluster.cli import kafka_options
-from cluster.cli.show import say
+from cluster.cli.show import say, show_lines
 from cluster.console.errors import failure, usage
 
 if TYPE_CHECKING:
@@ -145,8 +145,7 @@ def _describe(calls: TopicCalls, names: list[str], report: Report, only_overridd
     for topic in calls.describe(names):
         if only_overridden and not topic.configs:
             continue
-        for line in describe_topic(topic, report, live_brokers, with_partitions=not only_overridden):
-            typer.echo(line)
+        show_lines(describe_topic(topic, report, live_brokers, with_partitions=not only_overridden))
 
 
 def _warn_of_colliding(topic: str) -> None:

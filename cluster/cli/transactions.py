@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cluster.cli import kafka_options
+from cluster.cli.show import show_lines
 from cluster.console.errors import usage
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ TimeoutOption = Annotated[int, typer.Option(help="How long to wait for a broker,
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("transactions", cls=kafka_options.kafka_command())(transactions)
+    app.command("transactions")(transactions)
 
 
 def transactions(
@@ -73,12 +74,12 @@ def transactions(
     with ProtocolClient(kafka_options.bootstrap(bootstrap_server), timeout) as client:
         calls = TransactionCalls(client, time.time_ns() // 1_000_000)
         if action == "list":
-            _print(table(LIST_COLUMNS, calls.listings(duration_filter, transactional_id_pattern)))
+            show_lines(table(LIST_COLUMNS, calls.listings(duration_filter, transactional_id_pattern)))
         elif needs_id and transactional_id is not None:
             _one_id(action, calls, transactional_id)
         elif action == "find-hanging":
             names = calls.all_partitions(broker_id, topic, partition)
-            _print(table(HANGING_COLUMNS, calls.hanging(names, (max_transaction_timeout + 5) * 60_000)))
+            show_lines(table(HANGING_COLUMNS, calls.hanging(names, (max_transaction_timeout + 5) * 60_000)))
         else:
             assert topic is not None and partition is not None, "it is demanded above"
             given = None
@@ -95,7 +96,7 @@ def _one_id(action: str, calls: TransactionCalls, transactional_id: str) -> None
     from cluster.console.transaction_calls import DESCRIBE_COLUMNS, table
 
     if action == "describe":
-        _print(table(DESCRIBE_COLUMNS, [calls.describe(transactional_id)]))
+        show_lines(table(DESCRIBE_COLUMNS, [calls.describe(transactional_id)]))
     else:
         calls.force_terminate(transactional_id)
 
@@ -104,9 +105,4 @@ def _producers(calls: TransactionCalls, topic: str, partition: int, broker_id: i
     from cluster.console.transaction_calls import PRODUCER_COLUMNS, producer_row, table
 
     rows = [producer_row(each) for each in calls.producers(topic, partition, broker_id)]
-    _print(table(PRODUCER_COLUMNS, rows))
-
-
-def _print(lines: list[str]) -> None:
-    for line in lines:
-        typer.echo(line)
+    show_lines(table(PRODUCER_COLUMNS, rows))
