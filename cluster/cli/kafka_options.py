@@ -44,6 +44,8 @@ TimeoutOption = Annotated[int, typer.Option("--timeout", help="How long to wait 
 
 DEFAULT_TIMEOUT_MS = 15_000
 
+_PORT_MAX = 65_535
+
 
 def kafka_command(
     *, optional_values: Mapping[str, str] | None = None, several_values: Sequence[str] = ()
@@ -89,7 +91,7 @@ def bootstrap(server: str | None, broker_list: str | None = None) -> str:
         )
     for address in servers.split(","):
         host, colon, port = address.strip().rpartition(":")
-        if not colon or not host or not port.isdigit():
+        if not colon or not host or not port.isdecimal() or int(port) > _PORT_MAX:
             raise usage(f"{address!r} is not a server.", "Write host:port, such as localhost:9092.")
     return servers
 

@@ -77,7 +77,7 @@ def node(
         properties=properties(config or [], "--config"),
         advertised_host=advertised_host,
     )
-    known = {NodeId(int(number)): called for number, called in properties(_parts(names), "--names").items()}
+    known = {NodeId(number): called for number, called in _names(names).items()}
     _serve(NodeOrder(node_config, str(data_dir), names=known, trace=trace, bind_host=bind_host))
 
 
@@ -100,10 +100,18 @@ def _voters(text: str) -> list[tuple[int, str, int]]:
     for part in _parts(text):
         number, at, address = part.partition("@")
         host, colon, port = address.rpartition(":")
-        if not (at and colon and host and number.isdigit() and port.isdigit()):
+        if not (at and colon and host and number.isdecimal() and port.isdecimal()):
             raise LabError(f"{part!r} is not a voter.", "Write id@host:port, such as 101@c1:19092.", USAGE)
         found.append((int(number), host, int(port)))
     return found
+
+
+def _names(text: str) -> dict[int, str]:
+    named = properties(_parts(text), "--names")
+    for number in named:
+        if not number.isdecimal():
+            raise LabError(f"--names: {number!r} is not a node's id.", "Write id=name, such as 101=c1.", USAGE)
+    return {int(number): name for number, name in named.items()}
 
 
 def _parts(text: str) -> list[str]:

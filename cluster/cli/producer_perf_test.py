@@ -146,8 +146,8 @@ def _payloads(size: int | None, path: Path | None, delimiter: str) -> Iterator[b
         typer.echo(f"Reading payloads from: {path.absolute()}")
         try:
             lines = path.read_text().split("\n" if delimiter == "\\n" else delimiter)
-        except OSError as error:
-            raise usage(f"{path} cannot be read: {error.strerror}", "Name a text file.") from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise usage(f"{path} cannot be read: {error}", "Name a text file.") from error
         if lines and not lines[-1]:
             lines.pop()
         if not lines:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cluster.base.errors import ErrorCode
-from cluster.console.errors import failure, remedy_for
+from cluster.console.errors import failure, remedy_for, usage
 from cluster.wire import Fields, MalformedMessage, decode_response, encode_request, version_range
 
 API_VERSIONS, METADATA = 18, 3
@@ -37,9 +37,12 @@ class _Line:
     def __init__(self, host: str, port: int, timeout_s: float) -> None:
         self._socket = socket.create_connection((host, port), timeout_s)
         self._number = 0
-        self._newest: Mapping[int, int] = {}
-        answer = self.ask(API_VERSIONS, 0, {})
-        self._newest = {api.api_key: api.max_version for api in answer.api_keys}
+        try:
+            answer = self.ask(API_VERSIONS, 0, {})
+        except BaseException:  # Ctrl-C as well: nobody else knows of the socket yet
+            self.close()
+            raise
+        self._newest: Mapping[int, int] = {api.api_key: api.max_version for api in answer.api_keys}
 
     def version(self, api_key: int) -> int:
         """Return the newest version that both sides have. Raises LabError when the broker has none."""
@@ -54,7 +57,10 @@ class _Line:
 
     def ask(self, api_key: int, version: int, fields: Fields) -> Any:
         self._number += 1
-        request = encode_request(api_key, version, self._number, _CLIENT_ID, fields)
+        try:
+            request = encode_request(api_key, version, self._number, _CLIENT_ID, fields)
+        except struct.error as error:  # what is asked comes from a command line
+            raise usage(f"A number is too large for the request: {error}.", "Give a smaller one.") from error
         self._socket.sendall(struct.pack(">i", len(request)) + request)
         (size,) = struct.unpack(">i", self._read(4))
         return decode_response(api_key, version, self._read(size))
@@ -77,7 +83,7 @@ class ProtocolClient:
 
     def __init__(self, bootstrap: str, timeout_ms: int) -> None:
         addresses = (address.strip().rpartition(":") for address in bootstrap.split(","))
-        self._addresses = [(host, int(port)) for host, _, port in addresses]
+        self._addresses = [(host.strip("[]"), int(port)) for host, _, port in addresses]  # IPv6 stands in brackets
         self._timeout_s = timeout_ms / 1000
         self._any: _Line | None = None
 

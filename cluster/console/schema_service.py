@@ -22,7 +22,7 @@ Handler = Callable[["SchemaService", dict[str, str], dict[str, str], Any], Any]
 
 
 class SchemaService:
-    """Answers requests one at a time; tells `on_change` after those that changed something."""
+    """Answers requests one at a time; tells `on_change` after those that changed something. That may raise OSError."""
 
     def __init__(self, store: SchemaStore, on_change: Callable[[SchemaStore], None] = lambda _: None) -> None:
         self.store = store
@@ -44,8 +44,12 @@ class SchemaService:
                 return status, {"error_code": error.code, "message": error.message}
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 return 422, {"error_code": 42201, "message": f"The request is not understood: {error!r}"}
-            if method != "GET":
-                self._on_change(self.store)
+            try:
+                if method != "GET":
+                    self._on_change(self.store)
+            except OSError as error:
+                message = f"Error in the backend data store: {error.strerror}"
+                return 500, {"error_code": 50001, "message": message}
             return 200, content
         return 404, {"error_code": 404, "message": "HTTP 404 Not Found"}
 

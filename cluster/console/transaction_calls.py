@@ -76,7 +76,7 @@ class TransactionCalls:
         for broker in sorted(self._nodes):
             asked = fields if pattern is None else {**fields, "transactional_id_pattern": pattern}
             reply = self._ask(broker, LIST_TRANSACTIONS, asked)
-            check(reply.error_code, None, f"{DOING}: " + f"broker {broker}")
+            check(reply.error_code, None, f"{DOING}: broker {broker}")
             rows += [
                 (each.transactional_id, str(broker), str(each.producer_id), each.transaction_state)
                 for each in reply.transaction_states
@@ -88,7 +88,7 @@ class TransactionCalls:
         coordinator = self._coordinator(transactional_id)
         asked = {"transactional_ids": (transactional_id,)}
         found = self._ask(coordinator, DESCRIBE_TRANSACTIONS, asked).transaction_states[0]
-        check(found.error_code, None, f"{DOING}: " + transactional_id)
+        check(found.error_code, None, f"{DOING}: {transactional_id}")
         begun_ms: int = found.transaction_start_time
         has_begun = begun_ms >= 0 and found.transaction_state not in ("Empty", "CompleteCommit", "CompleteAbort")
         names = [f"{topic.topic}-{number}" for topic in found.topics for number in topic.partitions]
@@ -109,7 +109,7 @@ class TransactionCalls:
         asked = {"topics": ({"name": topic, "partition_indexes": (partition,)},)}
         where = self._leader(topic, partition) if broker is None else broker
         found = self._ask(where, DESCRIBE_PRODUCERS, asked).topics[0].partitions[0]
-        check(found.error_code, None, f"{DOING}: " + f"{topic}-{partition}")
+        check(found.error_code, None, f"{DOING}: {topic}-{partition}")
         return list(found.active_producers)
 
     def marker_of(self, topic: str, partition: int, start_offset: int) -> Marker:
@@ -133,7 +133,7 @@ class TransactionCalls:
         }
         leader = self._leader(topic, partition)
         reply = self._ask(leader, WRITE_TXN_MARKERS, {"markers": (written,)})
-        check(reply.markers[0].topics[0].partitions[0].error_code, None, f"{DOING}: " + f"{topic}-{partition}")
+        check(reply.markers[0].topics[0].partitions[0].error_code, None, f"{DOING}: {topic}-{partition}")
 
     def force_terminate(self, transactional_id: str) -> None:
         """Shut the producer of a transactional id out; what it has open is aborted."""
@@ -141,7 +141,7 @@ class TransactionCalls:
         coordinator = self._coordinator(transactional_id)
         reply = self._ask(coordinator, INIT_PRODUCER_ID, {**fields, "producer_id": -1, "producer_epoch": -1})
         if reply.error_code != ErrorCode.CONCURRENT_TRANSACTIONS:  # it is being aborted just now
-            check(reply.error_code, None, f"{DOING}: " + transactional_id)
+            check(reply.error_code, None, f"{DOING}: {transactional_id}")
 
     def hanging(self, names: Sequence[tuple[str, int]], longest_ms: int) -> list[tuple[str, ...]]:
         """Return the rows of `find-hanging`: open for longer than any transaction may be, and no coordinator knows."""

@@ -13,6 +13,7 @@ from command_line import COMMAND, ROOT, SOON_S, eventually
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from cluster.cli import _run as command_line
 from cluster.lab.addresses import assign_addresses
 from cluster.lab.target import numbered_cluster
 
@@ -49,6 +50,14 @@ def test_a_node_advertises_what_clients_can_reach_and_stops_in_good_order(tmp_pa
         _, said = node.communicate(timeout=SOON_S)
     assert node.returncode == 0, said
     assert (tmp_path / "data" / ".kafka_cleanshutdown").exists()
+
+
+@pytest.mark.parametrize(
+    "wrong", [("--voters", "one@h:1"), ("--voters", "1@h"), ("--names", "b1=1"), ("--roles", "king")]
+)
+def test_a_setting_that_cannot_be_understood_is_a_usage_error(wrong: tuple[str, str]) -> None:
+    settings = {"--node-id": "1", "--cluster-id": "x", "--voters": "1@h:1", "--host": "h"} | dict([wrong])
+    assert command_line(["node", *(word for setting in settings.items() for word in setting)]) == 2
 
 
 def test_every_setting_in_the_compose_file_is_one_of_the_command() -> None:

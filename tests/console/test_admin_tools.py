@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,6 +16,7 @@ from cluster.cli import _run as command_line
 from cluster.console.quorum_text import Quorum, QuorumReplica, replication_lines, status_lines
 from cluster.console.reassignments import Move, listing, plan_json, read_plan, read_topics, verification
 from cluster.lab.errors import LabError
+from cluster.wire import encode_response
 
 A, B, C, D = (TopicPartition("t", number) for number in range(4))
 
@@ -114,6 +120,59 @@ def test_the_leader_comes_first_and_observers_last() -> None:
 )
 def test_a_command_that_makes_no_sense_is_a_usage_error(words: list[str]) -> None:
     assert command_line([*words, "--bootstrap-server", "127.0.0.1:1"]) == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["consumer-groups", "--reset-offsets", "--group", "g", "--from-file"],
+        ["producer-perf-test", "--topic", "t", "--num-records", "1", "--throughput", "-1", "--payload-file"],
+        ["reassign-partitions", "--execute", "--reassignment-json-file"],
+    ],
+)
+def test_a_file_that_is_no_text_is_a_usage_error(tmp_path: Path, words: list[str]) -> None:
+    path = tmp_path / "bytes"
+    path.write_bytes(b"\xff\xfe\xff")
+    assert command_line([*words, str(path), "--bootstrap-server", "127.0.0.1:1"]) == 2
+
+
+@contextmanager
+def greeting(answer: bytes) -> Iterator[str]:
+    """A broker that says one thing to whoever connects, whatever is asked, and closes."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with listener.accept()[0] as line:
+                line.recv(65536)
+                line.sendall(answer)
+
+        server = threading.Thread(target=serve)
+        server.start()
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+        server.join()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["features", "upgrade", "--feature", "transaction.version=99999"],
+        ["leader-election", "--election-type", "preferred", "--topic", "t", "--partition", str(2**31)],
+    ],
+)
+def test_a_number_that_no_request_can_hold_is_a_usage_error(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    served = [{"api_key": key, "min_version": 0, "max_version": 2} for key in (43, 57)]
+    body = encode_response(18, 0, {"api_keys": served})
+    with greeting(struct.pack(">ii", 4 + len(body), 1) + body) as address:
+        assert command_line([*words, "--bootstrap-server", address]) == 2
+    assert "too large for the request" in capsys.readouterr().err
+
+
+def test_a_server_that_hangs_up_is_told_of_and_its_connection_is_closed(capsys: pytest.CaptureFixture[str]) -> None:
+    with greeting(b"") as address:
+        assert command_line(["log-dirs", "--describe", "--bootstrap-server", address]) == 1
+    assert "closed the connection" in capsys.readouterr().err
 
 
 def test_a_server_that_is_not_there_is_said_to_be_so(capsys: pytest.CaptureFixture[str]) -> None:

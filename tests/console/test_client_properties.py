@@ -144,8 +144,9 @@ def test_servers_and_actions_are_asked_for_in_kafkas_words() -> None:
     assert bootstrap("environment:1", "typed:2") == "typed:2"
     with pytest.raises(LabError, match=r'Missing required argument "\[bootstrap-server\]"'):
         bootstrap(None)
-    with pytest.raises(LabError, match="'localhost' is not a server"):
-        bootstrap("localhost")
+    for wrong in ("localhost", "localhost:", ":9092", "localhost:65536", "localhost:²"):
+        with pytest.raises(LabError, match=f"'{wrong}' is not a server"):
+            bootstrap(wrong)
     assert only_action({"--list": False, "--create": True}) == "--create"
     for chosen in (False, True):
         with pytest.raises(LabError, match="must include exactly one action: --list or --create"):

@@ -198,6 +198,16 @@ def test_errors_have_confluents_codes(method: str, path: str, body: object, code
     assert len(client.changes) == 1
 
 
+def test_a_store_that_cannot_be_kept_is_told_of() -> None:
+    def refuse(_: SchemaStore) -> None:
+        raise OSError(28, "No space left on device")
+
+    body = json.dumps({"schema": record(ID)}).encode()
+    status, content = SchemaService(SchemaStore(), refuse).answer("POST", "/subjects/s/versions", body)
+    assert (status, content["error_code"]) == (500, 50001)
+    assert "No space left" in content["message"]
+
+
 def test_what_is_kept_is_everything() -> None:
     client = Client()
     client.register("s", record(ID))
