@@ -75,7 +75,7 @@ def boil_down(result: RunResult, scenario: Mapping[str, Any], trace: Sequence[Tr
     """Return what the page shows of a run. `scenario` is the resolved scenario in the words of the language."""
     clock = RunClock.of(trace)
     topics: Mapping[str, Any] = scenario.get("cluster", {}).get("topics", {})
-    notes = {step["id"]: step.get("note", "") for step in scenario.get("steps", ())}
+    notes = {step["id"]: _words(step) for step in scenario.get("steps", ())}
     bands = fault_bands(trace, clock, notes)
     names = {event.node_id: traced.node for traced in trace if isinstance(event := traced.event, NodeStarted)}
     partitions = _partitions(result, topics)
@@ -108,6 +108,12 @@ def boil_down(result: RunResult, scenario: Mapping[str, Any], trace: Sequence[Tr
         story_of=story_of,
         chapters=chapters,
     )
+
+
+def _words(step: Mapping[str, Any]) -> str:
+    """What a scenario says of a step: which link it is about, whose ends the trace names in one row, and its note."""
+    links = [value for value in step.values() if isinstance(value, str) and " -> " in value]
+    return " · ".join(text for text in (*links, step.get("note", "")) if text)
 
 
 def render_page(scenario: Mapping[str, Any], runs: Sequence[RunPage]) -> str:

@@ -79,6 +79,13 @@ class RunResult:
     virtual_s: float = 0.0
     wall_s: float = 0.0
     anomalies: tuple[Anomaly, ...] = ()
+    unfired: tuple[str, ...] = ()
+    """Steps that the run ended without, and why, in words."""
+
+    @property
+    def is_read_back(self) -> bool:
+        """Whether the end was read back, without which nobody knows what is lost."""
+        return not any(check.id == "contract" and check.outcome == "unknown" for check in self.checks)
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that `--json` prints."""

@@ -27,6 +27,7 @@ def terminal_text(result: RunResult) -> str:
             hidden = check.violation_count - _VIOLATIONS_TOLD_MAX
             if hidden > 0:
                 lines.append(f"    {check.id}: … and {hidden} more")
+    lines += [f"  ○ {step}" for step in result.unfired]
     lines += [f"  {anomaly.sentence}" for anomaly in told_anomalies(result.anomalies)]
     if result.story:
         lines.append(f"  {result.story}")
@@ -63,7 +64,11 @@ def _title(result: RunResult) -> str:
 
 def _counts(result: RunResult) -> str:
     counts = f"acked {result.acked} · failed {result.failed} · unknown {result.unknown}"
-    lost = f"lost acked {result.lost} · duplicates {result.duplicates}"
+    lost = (
+        f"lost acked {result.lost} · duplicates {result.duplicates}"
+        if result.is_read_back
+        else "lost acked ? (not read)"
+    )
     leaderless = f"      no leader for {result.leaderless_s:.1f}s" if result.leaderless_s else ""
     return f"{counts}      {lost}{leaderless}"
 

@@ -27,6 +27,7 @@ class Moments:
     def __init__(self) -> None:
         self._fired: dict[str, int] = {}
         self._ended: dict[str, int] = {}
+        self.timed_out: dict[str, None] = {}
 
     def on_event(self, traced: Traced) -> None:
         """Note the first firing and the first end of a step."""
@@ -35,6 +36,8 @@ class Moments:
             self._fired.setdefault(event.step, traced.time_us)
         elif isinstance(event, StepEnded) and event.outcome != TIMED_OUT:
             self._ended.setdefault(event.step, traced.time_us)
+        elif isinstance(event, StepEnded):
+            self.timed_out[event.step] = None
 
     def time_us(self, moment: Moment) -> int | None:
         """When a moment was; None when it has not come."""

@@ -33,6 +33,7 @@ from cluster.scenario.observation import Observer
 from cluster.scenario.plan import Plan, PlannedCheck
 from cluster.scenario.read_back import ReadBack
 from cluster.scenario.schedule import Schedule
+from cluster.scenario.step_order import unfired_steps
 from cluster.scenario.step_planner import StepPlanner
 from cluster.scenario.verdicts import Judge
 from cluster.scenario.watches import Watch
@@ -224,6 +225,7 @@ class _Runner:
             replay=self._replay,
             virtual_s=round(self._target.now_us() / US_PER_SECOND, 3),
             anomalies=anomalies_of(judgements, story),
+            unfired=unfired_steps(self._plan.steps, self._observer.moments),
         )
 
     def _judge_one(self, judge: Judge, check: PlannedCheck, totals: Mapping[str, int]) -> CheckResult:

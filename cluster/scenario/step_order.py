@@ -1,7 +1,6 @@
-"""Steps that can never fire: a run would be green without them, and nobody would know.
+"""Steps that do not fire: a run would be green without them, and nobody would know.
 
-Here: what is certain before a run. Not here: steps whose condition does not come true in time, which only a run can
-tell (`schedule`).
+Here: what is certain before a run, and what is told of it after it. Not here: waiting for a step's moment (`schedule`).
 """
 
 from __future__ import annotations
@@ -9,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from cluster.lab.quantities import seconds_text
-from cluster.scenario.plan import PlannedStep
+from cluster.scenario.observation import Moments
+from cluster.scenario.plan import Moment, PlannedStep
 
 
 def never_fired(steps: Sequence[PlannedStep], duration_us: int) -> list[str]:
@@ -44,3 +44,19 @@ def _waits(step: PlannedStep, by_id: Mapping[str, PlannedStep]) -> tuple[int, tu
     if step.at_us is not None:
         return waits_us + step.at_us, ()
     return waits_us + (0 if step.every is None else max(0, step.every.period_us - step.every.jitter_us)), ()
+
+
+def unfired_steps(steps: Sequence[PlannedStep], moments: Moments) -> tuple[str, ...]:
+    """Return a sentence for each step that a run ended without."""
+    return tuple(
+        f"step {step.id} did not fire: {_reason(step, moments)}"
+        for step in steps
+        if moments.time_us(Moment(step.id)) is None
+    )
+
+
+def _reason(step: PlannedStep, moments: Moments) -> str:
+    if step.id not in moments.timed_out:
+        return "its moment did not come"
+    waited = f"in {seconds_text(step.timeout_us)}"
+    return f"nobody was there for it {waited}" if step.when is None else f"not once {step.when.text} {waited}"
