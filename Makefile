@@ -33,8 +33,9 @@ explore: $(READY) ## Random faults, from where the last `make explore` stopped
 	$(BIN)/fencepost explore scenarios/exactly-once-under-kills.yaml --continue --seeds $(SEEDS)
 	$(BIN)/fencepost explore scenarios/group-survives-its-coordinator.yaml --continue --seeds $(SEEDS)
 
-lessons: $(READY) ## Every lesson and variant on fifty seeds
+lessons: $(READY) ## Every lesson and variant on fifty seeds, and once on real processes
 	LESSON_SEEDS=50 $(BIN)/python -m pytest tests/scenario/test_lessons.py
+	for lesson in scenarios/lessons/*.yaml; do $(BIN)/fencepost run $$lesson --on local --all-variants || exit 1; done
 
 format: $(READY)
 	$(BIN)/ruff format .
