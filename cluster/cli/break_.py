@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from cluster.cli.command_list import WholeSentences
-from cluster.cli.options import DEFAULT, JsonOption, NameOption, duration_ms, share
+from cluster.cli.options import DEFAULT, JsonOption, NameOption, duration_us, share
 from cluster.cli.show import say, show_json
 from cluster.lab.catalogue import CATALOGUE, OPTIONS, FaultKind, Option
 from cluster.lab.control import ask
@@ -96,7 +96,7 @@ def _break(kind: FaultKind, given: dict[str, Any]) -> None:
         "selectors": _selectors(kind, given["targets"]),
         "settings": settings,
         "clients": given.get("client") or [],
-        "for_ms": 0.0 if for_text is None else duration_ms(for_text, "--for"),
+        "for_ms": 0.0 if for_text is None else duration_us(for_text, "--for") / 1000,
     }
     row = ask(given["name"], "break", fault=fault)
     if given["as_json"]:
@@ -129,7 +129,7 @@ def _value(option: Option, given: Any) -> Any:
     flag = f"--{option.name}"
     match option.kind:
         case "duration":
-            return round(duration_ms(given, flag) * 1000)
+            return duration_us(given, flag)
         case "share":
             return share(given, flag)
         case "offset" | "drift" | "bandwidth":

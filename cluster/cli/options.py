@@ -1,32 +1,28 @@
-"""Options that several commands share, and the reading of quantities with units."""
+"""Options that several commands share, and how their values are read."""
 
 from __future__ import annotations
 
-import re
 from typing import Annotated
 
 import typer
 
 from cluster.lab.errors import USAGE, LabError
 from cluster.lab.home import DEFAULT_NAME
+from cluster.lab.quantities import parse_duration_us
 
 NameOption = Annotated[str, typer.Option("--name", help="Which cluster, when there are several.", show_default=True)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 DEFAULT = DEFAULT_NAME
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(us|ms|s|m|h)")
-_MILLISECONDS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0, "h": 3_600_000.0}
 
-
-def duration_ms(text: str, option: str) -> float:
-    """Read a duration with its unit, such as 300ms or 10s. Raises LabError (usage)."""
-    match = _DURATION.fullmatch(text.strip())
-    if match is None:
-        raise LabError(
-            f"{option} {text!r} is not a duration.", "Write a number and a unit, such as 300ms or 10s.", USAGE
-        )
-    return float(match[1]) * _MILLISECONDS[match[2]]
+def duration_us(text: str, option: str) -> int:
+    """Read a duration as scenarios write it, such as 300ms or 10s. Raises LabError (usage)."""
+    try:
+        return parse_duration_us(text)
+    except ValueError:
+        cause = f"{option} {text!r} is not a duration."
+        raise LabError(cause, "Write a number and a unit, such as 300ms or 10s.", USAGE) from None
 
 
 def share(text: str, option: str) -> float:

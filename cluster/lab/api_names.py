@@ -15,12 +15,12 @@ from cluster.lab.selectors import did_you_mean
 
 @lru_cache(maxsize=1)
 def rpc_names() -> tuple[str, ...]:
-    """Return the methods of all services between nodes."""
-    from cluster.rpc import controller_pb2, raft_pb2, replication_pb2
+    """Return the methods of all services between nodes; the lab's own calls are held by no rule."""
+    from cluster.rpc import controller_pb2, raft_pb2, replication_pb2, sharing_pb2, transactions_pb2
 
     services = [
         service
-        for file in (controller_pb2, raft_pb2, replication_pb2)
+        for file in (controller_pb2, raft_pb2, replication_pb2, sharing_pb2, transactions_pb2)
         for service in file.DESCRIPTOR.services_by_name.values()
     ]
     return tuple(method.name for service in services for method in service.methods)

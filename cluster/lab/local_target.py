@@ -152,7 +152,10 @@ class LocalTarget:
                     await self._push_rules(self.node_names)
 
     async def close(self) -> None:
-        """Stop everything at once; nothing is left behind but the data, unless that was temporary."""
+        """Stop everything at once; nothing is left behind but the data, unless that was temporary.
+
+        Raises what kept the trace from being read.
+        """
         if self._closed:
             return
         self._closed = True
@@ -160,11 +163,13 @@ class LocalTarget:
             await client.end()
         await self._calls.close()
         await self._launcher.close()
-        await self._trace.close()
-        self._data.close()
-        self._ports.close()
-        if self._scratch is not None:
-            shutil.rmtree(self._scratch, ignore_errors=True)
+        try:
+            await self._trace.close()
+        finally:
+            self._data.close()
+            self._ports.close()
+            if self._scratch is not None:
+                shutil.rmtree(self._scratch, ignore_errors=True)
 
     def is_running(self, name: str) -> bool:
         """Whether a node has a process, paused or not."""
@@ -243,6 +248,8 @@ class LocalTarget:
     async def pause(self, name: str) -> None:
         """Freeze it: sockets stay open, nothing answers."""
         self._must_run(name)
+        if name in self.paused:
+            raise LabError(f"{name} is paused already.", "Resume it first.")
         self._launcher.signal(name, signal.SIGSTOP)
         self.paused[name] = None
         self._trace.emit(LAB, NodeFaulted(name, "paused"))

@@ -59,7 +59,6 @@ class Supervisor:
         self._on_crash = on_crash
         self._faults = HandFaults(self._target)
         self._stopping = asyncio.Event()
-        self._stopped_in_order = asyncio.Event()
         self._server: asyncio.AbstractServer | None = None
 
     async def run(self, on_ready: Callable[[dict[str, Any]], None]) -> bool:
@@ -107,7 +106,6 @@ class Supervisor:
         await self._target.close()
         with suppress(FileNotFoundError):
             (self._directory / SOCKET_FILE).unlink()
-        self._stopped_in_order.set()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

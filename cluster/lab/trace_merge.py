@@ -51,24 +51,32 @@ class TraceMerge:
     def start(self) -> None:
         """Begin to follow."""
         self._task = asyncio.create_task(self._follow())
+        self._task.add_done_callback(lambda _: self._told.set())
 
     async def settle(self) -> None:
-        """Return when everything that happened before the call has been told."""
+        """Return when everything that happened before the call has been told. Raises what ended the following."""
         before_us = self.now_us()
         while self._told_until_us < before_us:
+            if self._task is not None and self._task.done():
+                self._task.result()
             self._told.clear()
             await self._told.wait()
 
     async def close(self) -> None:
-        """Tell what is left and stop following."""
+        """Tell what is left and stop following. Raises what ended the following: the trace has holes then."""
+        failure: BaseException | None = None
         if self._task is not None:
             self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            failure = (await asyncio.gather(self._task, return_exceptions=True))[0]
             self._task = None
-        self._read()
-        self._tell(self.now_us())
-        for file in self._files:
-            file.close()
+        try:
+            if isinstance(failure, Exception):
+                raise failure
+            self._read()
+            self._tell(self.now_us())
+        finally:
+            for file in self._files:
+                file.close()
 
     async def _follow(self) -> None:
         while True:

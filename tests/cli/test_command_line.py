@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.cli.options import duration_ms, properties, share
+from cluster.cli.options import duration_us, properties, share
 from cluster.lab import LabError, TopicSpec, layout, numbered_cluster
 from cluster.lab.target import NodeAddress
 
@@ -27,17 +27,17 @@ def fencepost(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    ("text", "milliseconds"),
-    [("300ms", 300.0), ("1.5s", 1500.0), ("2 m", 120_000.0), ("500us", 0.5), ("1h", 3_600_000.0)],
+    ("text", "microseconds"),
+    [("300ms", 300_000), ("1.5s", 1_500_000), ("2m", 120_000_000), ("500us", 500), ("1h", 3_600_000_000)],
 )
-def test_a_duration_has_a_unit(text: str, milliseconds: float) -> None:
-    assert duration_ms(text, "--for") == milliseconds
+def test_a_duration_has_a_unit(text: str, microseconds: int) -> None:
+    assert duration_us(text, "--for") == microseconds
 
 
 @pytest.mark.parametrize("text", ["300", "s", "-1s", "1 fortnight", ""])
 def test_a_duration_without_a_unit_is_refused(text: str) -> None:
     with pytest.raises(LabError, match="not a duration"):
-        duration_ms(text, "--for")
+        duration_us(text, "--for")
 
 
 def test_a_share_is_a_percentage_or_a_fraction() -> None:

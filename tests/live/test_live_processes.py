@@ -108,6 +108,9 @@ def test_what_cannot_be_done_is_refused_with_a_remedy(tmp_path: Path) -> None:
             await target.start_node("b1")
         with pytest.raises(LabError, match="not paused"):
             await target.resume("b1")
+        await target.pause("b1")
+        with pytest.raises(LabError, match="paused already"):
+            await target.pause("b1")
         await target.power_off("b1")
         assert not target.crashes, "its end was asked for"
         with pytest.raises(LabError, match="not running"):

@@ -1,13 +1,18 @@
-"""Whoever reads the traces of processes knows every kind of event, whatever else it has imported."""
+"""Whoever reads the traces of processes knows every kind of event, whatever else it has imported, and says when not."""
 
 from __future__ import annotations
 
+import asyncio
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import cluster.base.trace
+from cluster.lab.trace_merge import TraceMerge
 
 READ_BACK = """
 import sys
@@ -29,3 +34,19 @@ def test_every_kind_of_event_can_be_read_back() -> None:
     assert len(kinds) > 40
     found = subprocess.run([sys.executable, "-c", READ_BACK, *kinds], capture_output=True, text=True, check=True)
     assert found.stdout == ""
+
+
+@pytest.mark.parametrize("line", ['{"t": 1, "no', json.dumps({"t": 2**62, "node": "b1", "kind": "Unheard"})])
+def test_a_trace_that_cannot_be_read_is_no_reason_to_wait_for_ever(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "trace.jsonl"
+    path.write_text(f"{line}\n")
+
+    async def main() -> None:
+        merge = TraceMerge([path])
+        merge.start()
+        with pytest.raises((ValueError, KeyError)):
+            await asyncio.wait_for(merge.settle(), 60)
+        with pytest.raises((ValueError, KeyError)):
+            await merge.close()
+
+    asyncio.run(main())

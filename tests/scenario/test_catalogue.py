@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import jsonschema
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 from cluster.cli.break_ import _command
+from cluster.lab.api_names import check_apis
 from cluster.lab.catalogue import BY_VERB, CATALOGUE, OPTIONS, FaultKind, markdown
 from cluster.scenario import ScenarioError, json_schema, make_plan, read_document
 from cluster.scenario.document import Document
@@ -97,3 +99,16 @@ def test_shipped_scenarios_are_valid_by_the_json_schema(path: Path) -> None:
 def test_the_json_schema_refuses_unknown_keys() -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({"lab": "v1", "name": "x", "stepps": []}, json_schema())
+
+
+def test_a_fault_can_name_every_call_between_nodes_and_none_of_the_labs_own() -> None:
+    services: dict[str, list[str]] = {}
+    for file in sorted((ROOT / "proto" / "cluster" / "rpc").glob("*.proto")):
+        for name, body in re.findall(r"^service (\w+) \{(.*?)^\}", file.read_text(), re.MULTILINE | re.DOTALL):
+            services[name] = re.findall(r"^  rpc (\w+)\(", body, re.MULTILINE)
+    own = [services.pop(name) for name in ("Inspect", "Lab")]
+    assert len(services) >= 5
+    check_apis([method for methods in services.values() for method in methods])
+    for method in (method for methods in own for method in methods):
+        with pytest.raises(ValueError, match="unknown API"):
+            check_apis([method])
