@@ -190,6 +190,11 @@ class Client:
         return message
 
 
+def error_of(part: Any) -> str:
+    """Return the name of the error that an answer, or a part of one, carries."""
+    return ErrorCode(part.error_code.value).name
+
+
 def encoded_request(api_key: int, version: int, fields: Fields) -> bytes:
     return encoded(compose(load_request_schema(api_key, version), fields, False))
 

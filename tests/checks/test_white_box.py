@@ -2,145 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-
 import pytest
 
 from cluster.base.trace import (
-    BatchAppended,
-    BrokerStateChanged,
-    FollowerProgressed,
-    HighWatermarkAdvanced,
-    IsrChangeAnswered,
-    IsrChangeRequested,
-    LogTruncated,
     NodeFaulted,
-    NodeStarted,
     PartitionMetadataApplied,
-    PartitionRoleChanged,
     RaftCommitted,
     RaftRoleChanged,
     RaftSynced,
     RaftVoted,
     RecordAcknowledged,
-    RecordConsumed,
     RecordFailed,
     RecordSent,
-    StepFired,
-    TopicConfigApplied,
     TopicDeleted,
-    Traced,
-    TraceEvent,
 )
-from cluster.checks import ORACLES, WHITE_BOX, ClientSetting, Evidence, Oracle, Panel, Setting, TopicSetting
+from cluster.checks import WHITE_BOX
 from tests.checks.test_oracles import BROKEN as BROKEN_ELSEWHERE
-
-Step = tuple[str, TraceEvent]
-
-SETTING = Setting(
-    topics={"orders": TopicSetting(replication_factor=3, min_insync_replicas=2)},
-    names={1: "b1", 2: "b2", 3: "b3"},
-    voters=("c1", "c2", "c3"),
+from tests.checks.traced_partition import (
+    BEGUN,
+    DARK,
+    FAILOVER,
+    RESIGNED,
+    TEN_COMMITTED,
+    UNCOMMITTED,
+    Step,
+    answered,
+    append,
+    asks,
+    broker,
+    commit,
+    consumed,
+    down,
+    judge,
+    metadata,
+    role,
+    truncate,
+    up,
 )
-
-
-def judge(name: str, trace: Sequence[Step], setting: Setting = SETTING) -> Oracle:
-    panel = Panel([ORACLES[name]()], setting)
-    for number, (node, event) in enumerate(trace):
-        panel.on_event(Traced(number, node, event))
-    panel.at_end(Evidence(len(trace), read_back=True))
-    return panel.oracles[name]
-
-
-def metadata(
-    node: str,
-    leader: int,
-    epoch: int,
-    isr: tuple[int, ...] = (1, 2, 3),
-    *,
-    at: int,
-    elr: tuple[int, ...] = (),
-    last_known: tuple[int, ...] = (),
-) -> Step:
-    """What a node learns of orders-0; its partition epoch is the metadata offset."""
-    return node, PartitionMetadataApplied("orders", 0, leader, epoch, at, (1, 2, 3), isr, elr, at, last_known)
-
-
-def role(node: str, what: str, epoch: int, end: int) -> Step:
-    return node, PartitionRoleChanged("orders", 0, what, epoch, end, 0)
-
-
-def append(node: str, what: str, base: int, last: int, epoch: int = 0) -> Step:
-    return node, BatchAppended("orders", 0, what, base, last, epoch)
-
-
-def commit(node: str, offset: int, epoch: int = 0, what: str = "leader") -> Step:
-    return node, HighWatermarkAdvanced("orders", 0, what, offset, epoch)
-
-
-def hears(node: str, follower: int, end: int, epoch: int = 0) -> Step:
-    return node, FollowerProgressed("orders", 0, follower, end, epoch)
-
-
-def truncate(node: str, start: int, end: int, epoch: int) -> Step:
-    return node, LogTruncated("orders", 0, start, end, epoch)
-
-
-def consumed(offset: int) -> Step:
-    return "c", RecordConsumed("orders", 0, offset, f"v{offset}")
-
-
-def asks(node: str, *isr: int, at: int) -> Step:
-    return node, IsrChangeRequested("orders", 0, isr, 0, at)
-
-
-def answered(node: str, error: str, at: int) -> Step:
-    return node, IsrChangeAnswered("orders", 0, error, at)
-
-
-def down(node: str, how: str = "killed") -> Step:
-    return "lab", NodeFaulted(node, how)
-
-
-def up(node: str) -> Step:
-    return node, NodeStarted(1, ("broker",))
-
-
-def broker(node: str, number: int, state: str, at: int) -> Step:
-    return node, BrokerStateChanged(number, at, state, at)
-
-
-BEGUN = [
-    metadata("b1", 1, 0, at=1),
-    metadata("b2", 1, 0, at=1),
-    role("b1", "leader", 0, 0),
-    role("b2", "follower", 0, 0),
-    role("b3", "follower", 0, 0),
-]
-"""b1 leads orders-0; all three are in sync."""
-
-TEN_COMMITTED = [
-    *BEGUN,
-    append("b1", "leader", 0, 9),
-    append("b2", "follower", 0, 9),
-    append("b3", "follower", 0, 9),
-    commit("b1", 10),
-    commit("b2", 10, what="follower"),
-]
-UNCOMMITTED = [*TEN_COMMITTED, append("b1", "leader", 10, 14), append("b2", "follower", 10, 11)]
-"""b1 has five more, b2 two of them, b3 none."""
-
-RESIGNED = [*UNCOMMITTED, down("b1"), metadata("b3", 3, 1, (2, 3), at=2)]
-FAILOVER = [*RESIGNED, role("b3", "leader", 1, 10), role("b2", "follower", 1, 12), truncate("b2", 12, 10, 1)]
-DARK = [
-    *TEN_COMMITTED,
-    metadata("b1", 1, 0, (1,), at=2),
-    down("b1", "powered-off"),
-    up("b1"),
-    metadata("b1", 1, 1, (1,), at=3),
-]
-"""b1 was alone in sync and lost power; it leads again, with what its disk had."""
 
 ACCEPTED: dict[str, list[Step]] = {
     "leader-completeness": [*FAILOVER, down("b3"), metadata("b2", 2, 3, (2,), at=4), role("b1", "leader", 0, 3)],
@@ -386,96 +284,3 @@ def test_every_invariant_that_counts_in_every_run_has_a_trace_that_breaks_it() -
 def test_a_clean_failover_offends_nobody(name: str, trace: list[Step]) -> None:
     everybody_knows = [metadata(node, 3, 1, (2, 3), at=9) for node in ("b1", "b2", "b3")]
     assert judge(name, [*trace, *everybody_knows]).violations == []
-
-
-RETURNED = [metadata("b3", 2, 1, (2, 3), at=2), metadata("b3", 3, 2, (3,), at=3), role("b2", "follower", 2, 6)]
-"""b1 sleeps: b2 led for a while, and its disk has come back with six records."""
-
-DARK_MEMBER = [down("b2", "powered-off"), up("b2"), *RETURNED]
-
-HELD_BY_ALL = [*TEN_COMMITTED, append("b1", "leader", 10, 10), append("b2", "follower", 10, 10)]
-HELD_BY_ALL.append(append("b3", "follower", 10, 10))
-
-SAID_BY_ALL = [hears("b1", 3, 11), hears("b1", 2, 11)]
-
-
-@pytest.mark.parametrize(
-    "harm",
-    [
-        DARK_MEMBER,
-        [("lab", StepFired("torn", "torn-write", ("b2",))), down("b2"), up("b2"), *RETURNED],
-        [("lab", StepFired("gone", "wipe", ("b2",))), down("b2"), up("b2"), *RETURNED],
-    ],
-    ids=["power-off", "torn-write", "wipe"],
-)
-def test_a_leader_that_slept_may_commit_what_a_member_acknowledged_and_lost_meanwhile(harm: list[Step]) -> None:
-    assert judge("weak-isr", [*HELD_BY_ALL, *harm, *SAID_BY_ALL, commit("b1", 11)]).count == 0
-
-
-@pytest.mark.parametrize(
-    "trace",
-    [
-        [*HELD_BY_ALL, *DARK_MEMBER, commit("b1", 11)],
-        [*HELD_BY_ALL, *DARK_MEMBER, *SAID_BY_ALL, hears("b1", 2, 6), commit("b1", 11)],
-        [*HELD_BY_ALL, *DARK_MEMBER, hears("b1", 3, 11), hears("b1", 2, 11, epoch=2), commit("b1", 11)],
-        [
-            *UNCOMMITTED,
-            append("b2", "follower", 12, 14, 3),
-            down("b3"),
-            *DARK_MEMBER,
-            hears("b1", 2, 15),
-            commit("b1", 14),
-        ],
-        [*UNCOMMITTED, down("b3"), *DARK_MEMBER, hears("b1", 2, 15), commit("b1", 15)],
-        [*HELD_BY_ALL, down("b2"), up("b2"), *RETURNED, *SAID_BY_ALL, commit("b1", 11)],
-    ],
-    ids=[
-        "not acknowledged",
-        "heard that it is lost",
-        "in another epoch",
-        "held another record",
-        "never held",
-        "killed",
-    ],
-)
-def test_it_may_not_commit_what_a_member_never_had_or_is_known_to_lack(trace: list[Step]) -> None:
-    assert judge("weak-isr", trace).count == 1
-
-
-def test_what_a_topic_syncs_before_it_acknowledges_no_loss_of_power_takes() -> None:
-    trace = [*HELD_BY_ALL, *DARK_MEMBER, *SAID_BY_ALL, commit("b1", 11)]
-    synced = replace(SETTING, topics={"orders": TopicSetting(3, 2, flush_messages=1)})
-    assert judge("weak-isr", trace, synced).count == 1
-    wiped = [*HELD_BY_ALL, ("lab", StepFired("gone", "wipe", ("b2",))), *DARK_MEMBER, *SAID_BY_ALL, commit("b1", 11)]
-    assert judge("weak-isr", wiped, synced).count == 0
-
-
-def test_a_minimum_that_was_changed_while_running_counts() -> None:
-    lowered = ("b1", TopicConfigApplied("orders", ("min.insync.replicas=1",), 2))
-    alone = [metadata("b1", 1, 0, (1,), at=3), append("b1", "leader", 0, 0), commit("b1", 1)]
-    assert judge("commit-needs-min-isr", [*BEGUN, lowered, *alone]).count == 0
-    restored = ("b1", TopicConfigApplied("orders", (), 4))
-    assert (
-        judge(
-            "commit-needs-min-isr", [*BEGUN, lowered, *alone, restored, append("b1", "leader", 1, 1), commit("b1", 2)]
-        ).count
-        == 1
-    )
-
-
-def test_a_topic_that_is_created_again_has_nothing_committed() -> None:
-    deleted = [("b1", TopicDeleted("orders", 5)), role("b1", "leader", 0, 0)]
-    assert judge("leader-completeness", [*TEN_COMMITTED, *deleted]).count == 0
-    late = [append("b2", "follower", 10, 12), commit("b2", 12, what="follower")]
-    assert judge("log-matching", [*TEN_COMMITTED, *deleted, *late]).count == 0, "b2 has not heard of the deletion"
-
-
-def test_the_last_member_may_stay_in_the_isr_when_there_are_no_eligible_replicas() -> None:
-    trace = [metadata("b1", 1, 0, (1,), at=1), broker("b1", 1, "fenced", 2), metadata("b1", -1, 1, (1,), at=2)]
-    assert judge("valid-isr-and-elr", trace, replace(SETTING, eligible_leader_replicas=False)).count == 0
-    assert judge("valid-isr-and-elr", trace).count == 1
-
-
-def test_what_a_client_with_one_ack_is_told_need_not_be_committed() -> None:
-    one = replace(SETTING, clients={"p1": ClientSetting("1", False)})
-    assert judge("acks-all-means-committed", BROKEN["acks-all-means-committed"], one).count == 0
