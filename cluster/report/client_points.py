@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from cluster.base.trace import RecordAcknowledged, RecordConsumed, RecordFailed, RecordSent, RecordUnknown, Traced
-from cluster.report.fault_bands import RunClock
+from cluster.report.run_clock import RunClock
 
 
 @dataclass(slots=True)

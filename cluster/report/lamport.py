@@ -40,8 +40,8 @@ from cluster.base.trace import (
     Traced,
     TraceEvent,
 )
-from cluster.report.fault_bands import RunClock
 from cluster.report.lamport_words import words_of
+from cluster.report.run_clock import RunClock
 
 ROWS_MAX = 56
 LATER_ROWS_MAX = 14

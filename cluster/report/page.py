@@ -19,13 +19,15 @@ from cluster.base.ids import TopicPartition
 from cluster.base.trace import NodeStarted, RecordAcknowledged, Traced
 from cluster.report.chart_page import ClientPanel, Tick, client_panel, time_ticks
 from cluster.report.client_points import client_points
-from cluster.report.fault_bands import FaultBand, LeaderGap, RunClock, fault_bands, leader_gaps
+from cluster.report.fault_bands import FaultBand, fault_bands
 from cluster.report.lamport import Subject, draw_second
 from cluster.report.lamport_page import PlacedDiagram, place_diagram
 from cluster.report.lamport_words import told_targets
 from cluster.report.lane_page import PlacedPartition, place_partition
+from cluster.report.leader_gaps import LeaderGap, leader_gaps
 from cluster.report.replica_lanes import lane_moments
 from cluster.report.result import Anomaly, CheckResult, RunResult, Sighting
+from cluster.report.run_clock import RunClock
 from cluster.report.terminal import told_anomalies
 
 DIAGRAMS_MAX = 4

@@ -20,7 +20,7 @@ from cluster.base.trace import (
     PartitionRoleChanged,
     Traced,
 )
-from cluster.report.fault_bands import RunClock
+from cluster.report.run_clock import RunClock
 
 MOMENTS_MAX = 9
 """Moments that are kept of one partition; those that matter least go first."""

@@ -22,11 +22,13 @@ from cluster.base.trace import (
 )
 from cluster.report.chart_page import client_panel
 from cluster.report.client_points import client_points
-from cluster.report.fault_bands import RunClock, fault_bands, leader_gaps
+from cluster.report.fault_bands import fault_bands
 from cluster.report.lamport import Subject, draw_second
 from cluster.report.lamport_page import place_diagram
+from cluster.report.leader_gaps import leader_gaps
 from cluster.report.offset_axis import OffsetAxis
 from cluster.report.replica_lanes import Segment, lane_moments
+from cluster.report.run_clock import RunClock
 
 ORDERS = TopicPartition("orders", 0)
 
