@@ -115,7 +115,10 @@ class HandFaults:
         return self._faults.get(fault_id) or HandFault(request, fault, now_ms, until_ms)
 
     async def heal(self, what: str) -> list[HandFault]:
-        """Undo one fault by id, or `all`. Raises LabError when there is no such fault."""
+        """Undo one fault by id, or `all`. Raises LabError when there is no such fault, or one cannot be healed now.
+
+        The others are healed all the same.
+        """
         if what == "all":
             healed = self.active
         elif what in self._faults:
@@ -125,8 +128,14 @@ class HandFaults:
             raise LabError(
                 f"No fault is called {what}.", f"Active faults: {known}. `fencepost faults` lists them.", USAGE
             )
+        problems: list[LabError] = []
         for fault in healed:
-            await self._table.heal(fault.fault_id)
+            try:
+                await self._table.heal(fault.fault_id)
+            except LabError as problem:
+                problems.append(problem)
+        if problems:
+            raise problems[0]
         return healed
 
     async def let_go(self) -> None:

@@ -88,6 +88,7 @@ class LocalTarget:
         self._calls = NodeCalls(addresses, self.node_ids)
         self._rules: dict[str, tuple[LinkRule, ...]] = {}
         self._node_rules: dict[str, tuple[NodeRule, ...]] = {}
+        self._outdated: dict[str, None] = {}  # nodes that did not answer when they were told of other rules
         self._clients: list[ClientTask] = []
         self._expected: dict[str, None] = {}  # nodes whose end the lab has asked for
         self._closed = False
@@ -187,7 +188,7 @@ class LocalTarget:
 
     async def observe(self, clients: Sequence[str] = (), timeout_s: float = 1.0) -> Observation:
         """Ask all nodes that can answer what they know."""
-        awake = [name for name in self.node_names if self.is_running(name) and name not in self.paused]
+        awake = [name for name in self.node_names if self._is_awake(name)]
         return Observation(self.spec, await self._calls.describe_all(awake, timeout_s), clients)
 
     async def create_topics(self, topics: Sequence[TopicSpec]) -> None:
@@ -302,11 +303,11 @@ class LocalTarget:
         """Put rules about disks, clocks and requests in force under one name, replacing what had that name."""
         before = self._node_rules.pop(rule_id, ())
         self._node_rules[rule_id] = tuple(rules)
-        await self._push_rules(_nodes_of((*before, *rules)))
+        await self._push_rules([*self._outdated, *_nodes_of((*before, *rules))])
 
     async def clear_node_rules(self, rule_id: str) -> None:
         """Take the node rules of that name back."""
-        await self._push_rules(_nodes_of(self._node_rules.pop(rule_id, ())))
+        await self._push_rules([*self._outdated, *_nodes_of(self._node_rules.pop(rule_id, ()))])
 
     async def set_link_rule(self, rule_id: str, rules: Sequence[LinkRule]) -> None:
         """Put rules in force under one name, replacing what had that name."""
@@ -315,16 +316,21 @@ class LocalTarget:
 
     async def clear_link_rule(self, rule_id: str) -> None:
         """Take the rules of that name back; messages that were held are delivered."""
-        if self._rules.pop(rule_id, None) is not None:
-            await self._push_rules(self.node_names)
+        self._rules.pop(rule_id, None)
+        await self._push_rules(self.node_names)
 
     async def _push_rules(self, names: Sequence[str]) -> None:
-        awake = [name for name in names if self.is_running(name) and name not in self.paused]
+        """Tell nodes of all rules. Raises LabError when one does not answer, which is outdated then."""
+        awake = [name for name in dict.fromkeys(names) if self._is_awake(name)]
         rules = self._all_rules()
         answers = await asyncio.gather(*(self._calls.set_rules(name, rules, self._rules_about(name)) for name in awake))
-        for name, answered in zip(awake, answers, strict=True):
-            if not answered and self.is_running(name) and name not in self.paused:
-                raise LabError(f"{name} does not answer the lab.", f"Its log says why: {self.directory(name)}.")
+        silent = [name for name, answered in zip(awake, answers, strict=True) if not answered and self._is_awake(name)]
+        self._outdated = dict.fromkeys((*(name for name in self._outdated if name not in awake), *silent))
+        if silent:
+            raise LabError(f"{silent[0]} does not answer the lab.", f"Its log says why: {self.directory(silent[0])}.")
+
+    def _is_awake(self, name: str) -> bool:
+        return self.is_running(name) and name not in self.paused
 
     def _rules_about(self, name: str) -> tuple[NodeRule, ...]:
         return tuple(rule for rules in self._node_rules.values() for rule in rules if rule.node == name)

@@ -11,11 +11,13 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cluster.base.trace import NodeFaulted, Traced
 from cluster.lab.errors import LabError
+from cluster.lab.hand_faults import BreakRequest, HandFaults
 from cluster.lab.local_target import LocalTarget
 from cluster.lab.target import numbered_cluster
 from cluster.runtime.links import LinkRule
@@ -127,6 +129,31 @@ def test_rules_reach_running_nodes_and_those_that_start_or_resume_later(tmp_path
         await target.kill("b1")
         await target.start_node("b1")
         await target.clear_link_rule("cut")
+
+    with_toys(tmp_path / "data", claim)
+
+
+def test_who_did_not_hear_that_a_rule_is_gone_is_told_again_and_holds_up_no_other_heal(tmp_path: Path) -> None:
+    async def claim(target: LocalTarget) -> None:
+        faults = HandFaults(target)
+        await faults.break_(BreakRequest("slow", ("b1", "b2"), {"latency": 1000}))
+        await faults.break_(BreakRequest("kill", ("b1",)))
+        tell, told = target._calls.set_rules, []
+
+        async def tell_all_but_b2(name: str, *rules: Any) -> bool:
+            told.append(name)
+            return name != "b2" and await tell(name, *rules)
+
+        target._calls.set_rules = tell_all_but_b2  # type: ignore[assignment,method-assign]
+        for _ in range(2):
+            with pytest.raises(LabError, match="b2 does not answer"):
+                await faults.heal("all")
+            assert [fault.request.verb for fault in faults.active] == ["slow"]
+        assert target.is_running("b1")
+        target._calls.set_rules = tell  # type: ignore[method-assign]
+        await faults.heal("all")
+        assert faults.active == []
+        assert told.count("b2") == 2
 
     with_toys(tmp_path / "data", claim)
 
