@@ -12,7 +12,9 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from contextlib import suppress
 from types import ModuleType
+from typing import NoReturn
 
 __all__ = ["main"]
 
@@ -26,7 +28,15 @@ def main() -> None:
     try:
         sys.exit(_begin(sys.argv[1:]))
     except KeyboardInterrupt:  # while modules are loaded, too
-        sys.exit(_INTERRUPTED)
+        _leave()
+
+
+def _leave() -> NoReturn:
+    """End an interrupted process: all is healed and closed by now, and what a simulation left half done would chat."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # the reader may be gone, interrupted as we are
+            stream.flush()
+    os._exit(_INTERRUPTED)
 
 
 def _begin(arguments: list[str]) -> int:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -118,6 +119,13 @@ def quiet_clients() -> None:
 
     for name in ("aiokafka", "asyncio", "cluster"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    sys.unraisablehook = _tell_unless_interrupted
+
+
+def _tell_unless_interrupted(unraisable: Any) -> None:
+    """Say nothing of coroutines that Ctrl-C broke off in the middle of a simulation: they cannot end in order."""
+    if str(unraisable.exc_value) != "coroutine ignored GeneratorExit":
+        sys.__unraisablehook__(unraisable)
 
 
 def prepare(on: str) -> None:

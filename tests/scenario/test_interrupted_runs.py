@@ -93,3 +93,14 @@ def is_in_force(scratch: Path) -> bool:
     """Whether b1 has met its full disk."""
     logs = [log.read_text(errors="replace") for log in scratch.rglob("b1/node.log")]
     return any("no space left" in log.lower() for log in logs)
+
+
+def test_an_interrupted_simulation_says_130_and_nothing_of_what_it_left_half_done(tmp_path: Path) -> None:
+    words = [*COMMAND, "learn", "1", "--answer", "a", "--no-report"]
+    run = subprocess.Popen(words, env=PATHS, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    assert run.stderr is not None
+    while "Running" not in run.stderr.readline():
+        assert run.poll() is None
+    run.send_signal(signal.SIGINT)
+    _, talk = run.communicate(timeout=SOON_S)
+    assert (run.returncode, talk) == (130, "")
