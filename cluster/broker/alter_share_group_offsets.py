@@ -6,6 +6,7 @@ NON_EMPTY_GROUP while there are members.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from cluster.base.errors import ErrorCode, KafkaError
@@ -14,6 +15,7 @@ from cluster.broker.context import BrokerContext
 from cluster.broker.share_group_topics import change_shared_topics, shared_topics
 from cluster.broker.share_states import begin_state
 from cluster.groups import SharedTopic
+from cluster.metadata import TopicState
 from cluster.sharing import SharePartitionKey
 from cluster.wire import Fields, Message
 
@@ -36,19 +38,21 @@ def _known(context: BrokerContext, message: Message) -> dict[TopicId, SharedTopi
 
 async def _topic(context: BrokerContext, group_id: str, asked: Any) -> Fields:
     topic = context.image().topics.get(asked.topic_name)
-    parts = []
-    for part in asked.partitions:
-        error, text = ErrorCode.NONE, None
-        if topic is None or not 0 <= part.partition_index < len(topic.partitions):
-            error = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-        elif part.start_offset < 0:
-            error, text = ErrorCode.INVALID_REQUEST, "The start offset must not be negative."
-        else:
-            try:
-                key = SharePartitionKey(group_id, topic.topic_id, part.partition_index)
-                await begin_state(context, key, part.start_offset)
-            except KafkaError as failed:
-                error, text = failed.code, failed.message or None
-        parts.append({"partition_index": part.partition_index, "error_code": error, "error_message": text})
+    parts = await asyncio.gather(*(_move(context, group_id, topic, part) for part in asked.partitions))
     topic_id = None if topic is None else topic.topic_id
     return {"topic_name": asked.topic_name, "topic_id": topic_id, "partitions": parts}
+
+
+async def _move(context: BrokerContext, group_id: str, topic: TopicState | None, part: Any) -> Fields:
+    number: int = part.partition_index
+    error, text = ErrorCode.NONE, None
+    if topic is None or not 0 <= number < len(topic.partitions):
+        error = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    elif part.start_offset < 0:
+        error, text = ErrorCode.INVALID_REQUEST, "The start offset must not be negative."
+    else:
+        try:
+            await begin_state(context, SharePartitionKey(group_id, topic.topic_id, number), part.start_offset)
+        except KafkaError as failed:
+            error, text = failed.code, failed.message or None
+    return {"partition_index": number, "error_code": error, "error_message": text}

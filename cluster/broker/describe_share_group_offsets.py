@@ -6,12 +6,14 @@ the topics means all that it has read. Version 1 has a lag (KIP-1226), which is 
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from cluster.base.errors import ErrorCode, KafkaError
 from cluster.broker.context import BrokerContext
 from cluster.broker.share_group_topics import shared_topics
 from cluster.broker.share_states import read_state
+from cluster.metadata import TopicState
 from cluster.sharing import SharePartitionKey
 from cluster.wire import Fields, Message
 
@@ -42,16 +44,16 @@ async def _describe(context: BrokerContext, asked: Any) -> Fields:
 
 async def _topic(context: BrokerContext, group_id: str, name: str, numbers: list[int]) -> Fields:
     topic = context.image().topics.get(name)
-    parts = []
-    for number in numbers:
-        part: dict[str, Any] = {"partition_index": number, "start_offset": -1, "leader_epoch": 0}
-        if topic is None or not 0 <= number < len(topic.partitions):
-            parts.append({**part, "error_code": ErrorCode.UNKNOWN_TOPIC_OR_PARTITION})
-            continue
-        try:
-            state = await read_state(context, SharePartitionKey(group_id, topic.topic_id, number), _LOOKS)
-        except KafkaError as error:
-            parts.append({**part, "error_code": error.code, "error_message": error.message or None})
-            continue
-        parts.append({**part, "start_offset": state.start_offset, "leader_epoch": max(state.leader_epoch, 0)})
+    parts = await asyncio.gather(*(_partition(context, group_id, topic, number) for number in numbers))
     return {"topic_name": name, "topic_id": None if topic is None else topic.topic_id, "partitions": parts}
+
+
+async def _partition(context: BrokerContext, group_id: str, topic: TopicState | None, number: int) -> Fields:
+    part: Fields = {"partition_index": number, "start_offset": -1, "leader_epoch": 0}
+    if topic is None or not 0 <= number < len(topic.partitions):
+        return {**part, "error_code": ErrorCode.UNKNOWN_TOPIC_OR_PARTITION}
+    try:
+        state = await read_state(context, SharePartitionKey(group_id, topic.topic_id, number), _LOOKS)
+    except KafkaError as error:
+        return {**part, "error_code": error.code, "error_message": error.message or None}
+    return {**part, "start_offset": state.start_offset, "leader_epoch": max(state.leader_epoch, 0)}

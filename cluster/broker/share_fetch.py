@@ -71,22 +71,20 @@ def acknowledgements_of(message: Message) -> dict[SharedPartition, list[Acknowle
 async def acknowledge(
     context: BrokerContext, session: ShareSession, said: Mapping[SharedPartition, Sequence[Acknowledgement]]
 ) -> Acknowledged:
-    """Have acknowledgements taken in and kept; return what became of each partition's."""
-    errors: Acknowledged = {}
-    for partition, acknowledgements in said.items():
+    """Have acknowledgements taken in and kept, of all partitions at once; return what became of each partition's."""
+
+    async def one(partition: SharedPartition, acknowledgements: Sequence[Acknowledgement]) -> ErrorCode:
         led = await context.share_partitions.find(SharePartitionKey(session.group_id, *partition))
-        errors[partition] = (
-            led if isinstance(led, ErrorCode) else await led.acknowledge(session.member_id, acknowledgements)
-        )
-    return errors
+        return led if isinstance(led, ErrorCode) else await led.acknowledge(session.member_id, acknowledgements)
+
+    errors = await asyncio.gather(*(one(*each) for each in said.items()))
+    return dict(zip(said, errors, strict=True))
 
 
 async def release(context: BrokerContext, session: ShareSession) -> None:
     """The member ends its session: what it did not acknowledge is for others."""
-    for partition in tuple(session.partitions):
-        led = _led_here(context, session, partition)
-        if isinstance(led, LedShare):
-            await led.release_all_of(session.member_id)
+    held = [_led_here(context, session, partition) for partition in session.partitions]
+    await asyncio.gather(*(led.release_all_of(session.member_id) for led in held if isinstance(led, LedShare)))
     if not context.share_sessions.has_group(session.group_id):
         context.share_partitions.forget_group(session.group_id)
 

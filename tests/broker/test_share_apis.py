@@ -9,10 +9,10 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from lone_broker import EPOCH_MS, LoneBroker, batch, on_broker, registration, turns
+from lone_broker import EPOCH_MS, LoneBroker, alone, batch, on_broker, registration, turns
 
 from cluster.base.ids import NodeId
-from cluster.broker.share_states import read_state, write_state
+from cluster.broker.share_states import PATIENCE_MS, read_state, write_state
 from cluster.metadata import GROUP_RESOURCE
 from cluster.records import EndMarker, build_batch
 from cluster.sharing import ACCEPT, REJECT, RELEASE, SharePartitionKey, ShareState
@@ -104,10 +104,10 @@ class ShareClient:
         return error_of(reply.responses[0].partitions[0])
 
 
-async def prepared(broker: LoneBroker, *names: str) -> list[ShareClient]:
+async def prepared(broker: LoneBroker, *names: str, partitions: int = 1) -> list[ShareClient]:
     """A cluster with a topic, and members that have joined."""
     broker.set_image(replace(broker.image, offset=2, brokers={1: registration(1)}))
-    topic_id = broker.add_topic("orders")
+    topic_id = broker.add_topic("orders", *[alone(UUID(int=1))] * partitions)
     await broker.client().ask(FIND_COORDINATOR, 4, {"key_type": 0, "coordinator_keys": ("g",)})
     await turns()
     members = [ShareClient(broker, name, topic_id) for name in names]
@@ -431,6 +431,35 @@ def test_members_are_told_how_long_they_have_a_record_though_their_group_asks_fo
         assert told == timedelta(seconds=15)
         await asyncio.sleep(told.total_seconds() - 1)
         assert await second.given() == []
+
+    held(run)
+
+
+def test_partitions_do_not_wait_for_each_other_while_there_is_no_share_coordinator() -> None:
+    async def run(broker: LoneBroker) -> None:
+        (member,) = await prepared(broker, "m1", partitions=3)
+        assert await member.given() == []
+        broker.change_partition("__share_group_state", 0, leader=NodeId(-1), leader_epoch=1)
+        said = {"first_offset": 0, "last_offset": 0, "acknowledge_types": (ACCEPT,)}
+        parts = [{"partition_index": number, "acknowledgement_batches": (said,)} for number in range(3)]
+        fields = {
+            "group_id": "g",
+            "member_id": "m1",
+            "share_session_epoch": 1,
+            "topics": ({"topic_id": member.topic_id, "partitions": parts},),
+        }
+        began_s = broker.loop.now
+        reply = await broker.client().ask(ACKNOWLEDGE, 2, fields)
+        away = "COORDINATOR_NOT_AVAILABLE"
+        answers = reply.responses[0].partitions
+        assert [error_of(part) for part in answers] == ["INVALID_RECORD_STATE", away, away], (
+            "the first was loaded before"
+        )
+        asked = {"groups": ({"group_id": "g", "topics": ({"topic_name": "orders", "partitions": (0, 1, 2)},)},)}
+        reply = await broker.client().ask(DESCRIBE_OFFSETS, 1, asked)
+        answers = reply.groups[0].topics[0].partitions
+        assert [error_of(part) for part in answers] == [away] * 3
+        assert broker.loop.now - began_s < 3 * PATIENCE_MS / 1000
 
     held(run)
 
