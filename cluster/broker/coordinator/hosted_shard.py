@@ -4,7 +4,8 @@ Here: the life of a shard, and how a decision becomes true. Records are appended
 shard takes the decision in at once, so that decisions pipeline; answers leave when the high watermark has passed what
 they rest upon. When leadership is lost the shard is thrown away with everything it believed, and whoever waits is
 told to look for the new coordinator. A decision whose records are refused leaves no trace.
-Not here: which shards there are (`runtime`), what they decide (`cluster.groups`).
+Not here: which shards there are (`runtime`), what they decide (`cluster.groups`, `cluster.transactions`,
+`cluster.sharing`).
 """
 
 from __future__ import annotations
