@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cluster.lab.errors import USAGE
+
 if TYPE_CHECKING:
     from cluster.checks import Judgement
     from cluster.checks.history import HistoryReport
 
-USAGE = 2
 INCONCLUSIVE = 3
 
 

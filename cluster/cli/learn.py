@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cluster.cli.kept_runs import KeptRuns
-from cluster.cli.run import USAGE, complain, load, prepare, replay_command, worse
+from cluster.cli.run import complain, load, prepare, replay_command, worse
+from cluster.lab.errors import USAGE
 
 if TYPE_CHECKING:
     from cluster.report import RunResult

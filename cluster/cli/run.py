@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cluster.cli.kept_runs import KeptRuns
+from cluster.lab.errors import USAGE
 
 if TYPE_CHECKING:
     from cluster.scenario import Plan
-
-USAGE = 2
 
 
 def register(app: typer.Typer) -> None:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from cluster.cli.run import USAGE, load, tell
+from cluster.cli.run import load, tell
+from cluster.lab.errors import USAGE
 
 
 def register(app: typer.Typer) -> None:
