@@ -21,6 +21,7 @@ from cluster.base.trace import (
     HighWatermarkAdvanced,
     LogTruncated,
     NodeFaulted,
+    NodeReady,
     NodeStarted,
     PartitionMetadataApplied,
     PartitionRoleChanged,
@@ -46,6 +47,7 @@ PROBE = "probe"
 _RECOVERY_KINDS = (
     ControllerActivated.kind,
     NodeFaulted.kind,
+    NodeReady.kind,
     NodeStarted.kind,
     PartitionMetadataApplied.kind,
     PartitionRoleChanged.kind,
@@ -168,10 +170,13 @@ class ReadBack:
 
 
 def ailments(view: ClusterView, partitions: Sequence[TopicPartition]) -> list[str]:
-    """Say what is not whole: leaders, in-sync replicas, what is stored but not committed, who has old metadata."""
+    """Say what is not whole: leaders, in-sync replicas, what is not committed, who is not ready or has old metadata."""
     found = [f"{name} does not know the newest metadata" for name in view.behind()]
     if view.active_controller() is None:
         found.append("there is no active controller")
+    # Until the session of its last process is over, the metadata calls a broker in sync that has yet to register.
+    serving = dict.fromkeys(name for partition in partitions for name in view.replicas(partition))
+    found += [f"{name} is not ready" for name in serving if not view.nodes[name].ready]
     for partition in partitions:
         leader = view.leader(partition)
         replica = None if leader is None else view.replica(leader, partition)

@@ -118,6 +118,7 @@ class _Runner:
         if not ailment:
             # What clients had in flight came in since: wait until that is committed too.
             ailment = await self._read_back.recover() or await self._read_back.progress()
+            ailment = ailment or await self._read_back.recover()  # the ISR may have shrunk for the last record's sake
         self._phase("read-back")
         is_read = not ailment and await self._read_back.read_everything()
         await self._target.settle()
