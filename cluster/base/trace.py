@@ -183,6 +183,24 @@ class LogStartMoved(TraceEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class CompactionBegan(TraceEvent):
+    """A replica begins to compact its log, which is dirty in [first_dirty_offset, end_offset)."""
+
+    topic: str
+    partition: int
+    first_dirty_offset: int
+    end_offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class CompactionAbandoned(TraceEvent):
+    """A replica left its log as it was: the log was cut meanwhile, could not be read, or went away."""
+
+    topic: str
+    partition: int
+
+
+@dataclass(frozen=True, slots=True)
 class LogCompacted(TraceEvent):
     """A replica compacted its log, which was dirty from `first_dirty_offset` on, up to `end_offset`.
 
@@ -281,11 +299,16 @@ class CoordinatorUnloaded(TraceEvent):
 @unguarded
 @dataclass(frozen=True, slots=True)
 class RecordSent(TraceEvent):
-    """A workload handed a record to its producer. `value` is unique in the run."""
+    """A workload handed a record to its producer. `value` is unique in the run: it is what a record is called.
+
+    `key` is the record's own, empty when it has none. A tombstone has no value in the log, but is called something.
+    """
 
     topic: str
     partition: int
     value: str
+    key: str = ""
+    tombstone: bool = False
 
 
 @unguarded
@@ -330,6 +353,8 @@ class RecordConsumed(TraceEvent):
     value: str
     final: bool = False
     committed_only: bool = False
+    key: str = ""
+    tombstone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,6 +135,12 @@ RULES: tuple[Rule, ...] = (
         "Ongaro and Ousterhout, In Search of an Understandable Consensus Algorithm, section 5.2",
     ),
     Rule(
+        ("lost-write", "unseen", "vanished", "poll-skip", "int-poll-skip"),
+        lambda asked: asked.topic.is_deleted,
+        "cleanup.policy=delete: what retention.ms or retention.bytes no longer covers goes, read or not",
+        "Kafka documentation, topic configs cleanup.policy and retention.ms",
+    ),
+    Rule(
         ("duplicate", "nonmonotonic-send", "int-nonmonotonic-send"),
         lambda asked: not asked.client.idempotence,
         "enable.idempotence=false: what got no answer is sent again, and may be stored twice or out of order",

@@ -14,6 +14,7 @@ from cluster.base.ids import TopicPartition
 from cluster.base.trace import Traced
 from cluster.checks.cluster_model import ClusterModel
 from cluster.checks.setting import Setting
+from cluster.records import Record
 
 VIOLATIONS_KEPT_MAX = 100
 """Violations that one oracle describes; beyond, it only counts."""
@@ -43,6 +44,8 @@ class ReplicaBatch(Protocol):
     def crc(self) -> int: ...
     @property
     def values(self) -> tuple[str, ...]: ...
+    @property
+    def records(self) -> Sequence[Record]: ...
 
 
 class ReplicaLog(Protocol):

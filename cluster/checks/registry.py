@@ -10,6 +10,7 @@ from cluster.checks.candidate_completeness import IsrHasAllCommitted, LeaderCand
 from cluster.checks.commits_fenced_by_generation import CommitsFencedByGeneration
 from cluster.checks.committed_kept_somewhere import CommittedKeptSomewhere
 from cluster.checks.committed_offsets_kept import CommittedOffsetsKept
+from cluster.checks.compaction_keeps_latest import CompactionKeepsTheLatest
 from cluster.checks.consistent_read import ConsistentRead
 from cluster.checks.consumers_below_high_watermark import ConsumersBelowHighWatermark
 from cluster.checks.copied_exactly_once import CopiedExactlyOnce
@@ -89,6 +90,7 @@ _NAMED: tuple[type[Oracle], ...] = (
     ReadCommittedBelowLso,
     NoStuckLso,
     CopiedExactlyOnce,
+    CompactionKeepsTheLatest,
 )
 """What a scenario asks for by name."""
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 ACKS = ("0", "1", "all")
+CLEANUP_POLICIES = ("delete", "compact", "compact,delete", "delete,compact")
 ISOLATIONS = ("read_uncommitted", "read_committed")
 
 LEGACY = (
@@ -40,12 +41,30 @@ class ClientSetting:
 
 @dataclass(frozen=True, slots=True)
 class TopicSetting:
-    """One topic; the defaults are Kafka's, but for the replication factor, which has no useful one."""
+    """One topic; the defaults are Kafka's, but for the replication factor, which has no useful one.
+
+    `retention_ms` and `retention_bytes` are None where they are longer and larger than any history.
+    """
 
     replication_factor: int = 3
     min_insync_replicas: int = 1
     unclean_leader_election: bool = False
     flush_messages: int | None = None
+    cleanup_policy: str = "delete"
+    retention_ms: int | None = None
+    retention_bytes: int | None = None
+    delete_retention_ms: int = 86_400_000
+
+    @property
+    def is_compacted(self) -> bool:
+        """Whether a record may be removed that a later one of its key supersedes."""
+        return "compact" in self.cleanup_policy.split(",")
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether records may be removed because they are old or many. Without a limit, none is in any history."""
+        limits = (self.retention_ms, self.retention_bytes)
+        return "delete" in self.cleanup_policy.split(",") and limits != (None, None)
 
     @property
     def effective_min_isr(self) -> int:
@@ -93,7 +112,21 @@ _TOPIC_NAMES = {
     "min.insync.replicas": "min_insync_replicas",
     "unclean.leader.election.enable": "unclean_leader_election",
     "flush.messages": "flush_messages",
+    "cleanup.policy": "cleanup_policy",
+    "retention.ms": "retention_ms",
+    "retention.bytes": "retention_bytes",
+    "delete.retention.ms": "delete_retention_ms",
 }
+_TOPIC_NUMBERS = {
+    "replication_factor": 1,
+    "min_insync_replicas": 1,
+    "flush_messages": 1,
+    "retention_ms": 0,
+    "retention_bytes": 0,
+    "delete_retention_ms": 0,
+}
+"""The least that each may be."""
+
 _PARTS = (
     "type",
     "time_us",
@@ -156,10 +189,13 @@ def _client(where: str, given: object) -> ClientSetting:
 
 def _topic(where: str, given: object) -> TopicSetting:
     values = _values(where, given, _TOPIC_NAMES)
-    for name in ("replication_factor", "min_insync_replicas", "flush_messages"):
+    for name, least in _TOPIC_NUMBERS.items():
         value = values.get(name)
-        if value is not None and (type(value) is not int or value < 1):
-            raise SettingError(f"{where}/{name.replace('_', '.')} must be a whole number from 1, not {value!r}")
+        if value is not None and (type(value) is not int or value < least):
+            raise SettingError(f"{where}/{name.replace('_', '.')} must be a whole number from {least}, not {value!r}")
+    policy = values.get("cleanup_policy", "delete")
+    if policy not in CLEANUP_POLICIES:
+        raise SettingError(f"{where}/cleanup.policy must be {', '.join(CLEANUP_POLICIES)}, not {policy!r}")
     if "unclean_leader_election" in values:
         _flag(f"{where}/unclean.leader.election.enable", values["unclean_leader_election"])
     return TopicSetting(**values)

@@ -59,8 +59,9 @@ def check(
     }
     try:
         with file.open(encoding="utf-8-sig") as lines:
-            report = check_history(reader.read(lines))
+            operations = list(reader.read(lines))
         setting = setting_from_json(_with_defaults(reader.setting or {"type": "setting"}, client, topic))
+        report = check_history(operations, setting)
     except (HistoryError, SettingError) as error:
         _complain(file, str(error))
     except UnicodeDecodeError:

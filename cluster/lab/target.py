@@ -20,7 +20,7 @@ from cluster.base.trace import Traced, TraceEvent
 from cluster.lab.damage import NodeFiles
 from cluster.lab.errors import USAGE, LabError
 from cluster.node.config import NodeConfig, Voter
-from cluster.records import read_records
+from cluster.records import Record, read_records
 from cluster.runtime.links import LinkRule
 from cluster.runtime.node_rules import NodeRule
 
@@ -201,7 +201,12 @@ class StoredBatch:
     @property
     def values(self) -> tuple[str, ...]:
         """The record values as text, decoded when asked for: most batches are only compared by their checksums."""
-        return tuple((record.value or b"").decode("utf-8", "replace") for record in read_records(self.content))
+        return tuple((record.value or b"").decode("utf-8", "replace") for record in self.records)
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """The records, decoded when asked for."""
+        return tuple(read_records(self.content))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from cluster.base.configs import Configs
 from cluster.base.errors import KafkaError
 from cluster.base.ids import TopicId
 from cluster.base.ports import DiskError
-from cluster.base.trace import LogCompacted
+from cluster.base.trace import CompactionAbandoned, CompactionBegan, LogCompacted, TraceEvent
 from cluster.node.world import World
 from cluster.replication import Partition, Replicas
 from cluster.storage import Dirt, compact, dirt_of
@@ -56,7 +56,18 @@ class LogCleaner:
 
     async def _clean(self, partition: Partition, dirt: Dirt) -> None:
         log = partition.log
+        topic, number = partition.topic_partition
         before_bytes = log.size_bytes
+        self._tell(CompactionBegan(topic, number, dirt.first_offset, dirt.end_offset))
+        if await self._compacted(partition, dirt):
+            end_offset = log.cleaning.cleaned_offset or 0
+            self._tell(LogCompacted(topic, number, dirt.first_offset, end_offset, before_bytes, log.size_bytes))
+        else:
+            self._tell(CompactionAbandoned(topic, number))
+
+    async def _compacted(self, partition: Partition, dirt: Dirt) -> bool:
+        """Drive a compaction; False when it came to no end."""
+        log = partition.log
         steps = compact(log, dirt, self._world.clock.wall_ms())
         try:
             # A topic may be deleted, or a disk fail, while this waits: the log is not to be touched then.
@@ -71,16 +82,15 @@ class LogCleaner:
             # Records that cannot be read: Kafka, too, leaves such a log alone until the broker starts again.
             _logger.error("%s cannot be compacted: %s", partition.topic_partition, error)
             self._uncleanable[_key(partition)] = None
-            return
+            return False
         except DiskError as error:
             partition.disk_failed(error)  # nothing happens when it is offline already
-            return
-        end_offset = log.cleaning.cleaned_offset or 0
-        came_to_an_end = partition.is_online and end_offset > dirt.first_offset
-        if came_to_an_end and self._world.tracer.enabled:
-            topic, number = partition.topic_partition
-            sizes = (before_bytes, log.size_bytes)
-            self._world.tracer.emit(LogCompacted(topic, number, dirt.first_offset, end_offset, *sizes))
+            return False
+        return partition.is_online and (log.cleaning.cleaned_offset or 0) > dirt.first_offset
+
+    def _tell(self, event: TraceEvent) -> None:
+        if self._world.tracer.enabled:
+            self._world.tracer.emit(event)
 
 
 _DONE = ""

@@ -18,9 +18,12 @@ from cluster.base.group_trace import GroupStateChanged
 from cluster.base.ids import NO_EPOCH, NO_NODE, TopicPartition
 from cluster.base.trace import (
     BatchAppended,
+    CompactionAbandoned,
+    CompactionBegan,
     ControllerActivated,
     ControllerResigned,
     HighWatermarkAdvanced,
+    LogCompacted,
     LogTruncated,
     NodeFaulted,
     NodeReady,
@@ -45,12 +48,14 @@ RUNNING_STATES = ("started", "resumed", "paused", "running")
 
 @dataclass(slots=True)
 class ReplicaView:
-    """One replica on one node: its role, and how far its log and its high watermark reach."""
+    """One replica on one node: its role, how far its log and its high watermark reach, and its compactions."""
 
     role: str = "offline"
     leader_epoch: int = NO_EPOCH
     log_end_offset: int = 0
     high_watermark: int = 0
+    is_compacting: bool = False
+    compactions: int = 0
 
 
 @dataclass(slots=True)
@@ -132,6 +137,9 @@ class ClusterView:
             BatchAppended.kind: self._on_batch_appended,
             LogTruncated.kind: self._on_log_truncated,
             HighWatermarkAdvanced.kind: self._on_high_watermark,
+            CompactionBegan.kind: self._on_compaction,
+            CompactionAbandoned.kind: self._on_compaction,
+            LogCompacted.kind: self._on_compaction,
             RecordSent.kind: self._on_record_sent,
             RecordAcknowledged.kind: self._on_record_acknowledged,
             RecordFailed.kind: self._on_record_failed,
@@ -198,6 +206,19 @@ class ClusterView:
     def replica(self, node: str, partition: TopicPartition) -> ReplicaView | None:
         """One replica as its own node reports it; None when that node never said anything about it."""
         return self.nodes[node].replicas.get(partition)
+
+    def compacting(self, partition: TopicPartition) -> tuple[str, ...]:
+        """The running nodes that are compacting their replica just now."""
+        return tuple(
+            name
+            for name, node in self.nodes.items()
+            if node.is_running and (replica := node.replicas.get(partition)) is not None and replica.is_compacting
+        )
+
+    def compactions(self, partition: TopicPartition) -> int:
+        """How often replicas have been compacted, of all nodes together."""
+        replicas = [node.replicas.get(partition) for node in self.nodes.values()]
+        return sum(replica.compactions for replica in replicas if replica is not None)
 
     def believed_leader(self, node: str, partition: TopicPartition) -> str | None:
         """Whom one node believes to lead, from the metadata it has applied."""
@@ -353,6 +374,11 @@ class ClusterView:
     def _on_high_watermark(self, traced: Traced, event: HighWatermarkAdvanced) -> None:
         self._replica(traced.node, event.topic, event.partition).high_watermark = event.high_watermark
 
+    def _on_compaction(self, traced: Traced, event: CompactionBegan | CompactionAbandoned | LogCompacted) -> None:
+        replica = self._replica(traced.node, event.topic, event.partition)
+        replica.is_compacting = isinstance(event, CompactionBegan)
+        replica.compactions += isinstance(event, LogCompacted)
+
     def _on_group(self, traced: Traced, event: GroupStateChanged) -> None:
         self.groups[event.group] = event
 
@@ -389,4 +415,4 @@ class ClusterView:
 
 
 def _at_rest(replica: ReplicaView) -> ReplicaView:
-    return ReplicaView(log_end_offset=replica.log_end_offset)
+    return ReplicaView(log_end_offset=replica.log_end_offset, compactions=replica.compactions)

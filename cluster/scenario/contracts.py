@@ -44,6 +44,9 @@ _NEVER_FLUSHED = 2**31
 """From here on `flush.messages` means never: Kafka's default is the largest 64-bit number."""
 
 
+_LONGER_THAN_A_RUN_MS = 86_400_000
+
+
 def setting_of(plan: Plan) -> Setting:
     """Return what a plan configures, as far as promises depend on it."""
     scenario = plan.scenario
@@ -62,6 +65,10 @@ def setting_of(plan: Plan) -> Setting:
             min_insync_replicas=configs.integer("min.insync.replicas"),
             unclean_leader_election=configs.flag("unclean.leader.election.enable"),
             flush_messages=flush if flush < _NEVER_FLUSHED else None,
+            cleanup_policy=configs.text("log.cleanup.policy"),
+            retention_ms=_limit(configs.integer("log.retention.ms"), _LONGER_THAN_A_RUN_MS),
+            retention_bytes=_limit(configs.integer("log.retention.bytes"), _NEVER_FLUSHED),
+            delete_retention_ms=configs.integer("log.cleaner.delete.retention.ms"),
         )
     clients = {READER: _READER, **{name: _client(client) for name, client in scenario.clients.items()}}
     for step in scenario.steps:
@@ -85,6 +92,11 @@ def setting_of(plan: Plan) -> Setting:
     )
 
 
+def _limit(value: int, beyond: int) -> int | None:
+    """Return a limit of retention, None when no run reaches it."""
+    return value if 0 <= value < beyond else None
+
+
 def _loosened(topic: TopicSetting, changes: Mapping[str, str | None]) -> TopicSetting:
     """Return what is promised when configs change on the way: the weaker of before and after."""
     min_isr = changes.get("min.insync.replicas", str(topic.min_insync_replicas)) or "1"
@@ -94,7 +106,22 @@ def _loosened(topic: TopicSetting, changes: Mapping[str, str | None]) -> TopicSe
         min_insync_replicas=min(topic.min_insync_replicas, int(min_isr)),
         unclean_leader_election=topic.unclean_leader_election or is_unclean,
         flush_messages=None if "flush.messages" in changes else topic.flush_messages,
+        cleanup_policy=_both(topic.cleanup_policy, changes.get("cleanup.policy") or topic.cleanup_policy),
+        retention_ms=_shorter(topic.retention_ms, changes.get("retention.ms")),
+        retention_bytes=_shorter(topic.retention_bytes, changes.get("retention.bytes")),
+        delete_retention_ms=_shorter(topic.delete_retention_ms, changes.get("delete.retention.ms")) or 0,
     )
+
+
+def _shorter(before: int | None, after: str | None) -> int | None:
+    """Return the tighter of two limits of retention. What is not changed, taken back, or -1 limits nothing further."""
+    limits = [limit for limit in (before, None if after in (None, "-1") else int(after or 0)) if limit is not None]
+    return min(limits, default=None)
+
+
+def _both(before: str, after: str) -> str:
+    """Return the policy under which everything may go that may go under one of the two."""
+    return before if before == after else "compact,delete"
 
 
 def _client(client: Client) -> ClientSetting:
@@ -133,7 +160,7 @@ def check_contract(judgements: Sequence[Judgement], is_read: bool) -> CheckResul
 
 def weigh_trace(trace: Sequence[Traced], setting: Setting, adversities: Adversities) -> tuple[Judgement, ...]:
     """Return what the clients of a run saw that should not be, and what of it the configuration permits."""
-    return weigh(check_history(history_of(trace)), setting, lambda key: adversities.on(_partition_of(key)))
+    return weigh(check_history(history_of(trace), setting), setting, lambda key: adversities.on(_partition_of(key)))
 
 
 def check_invariants(panel: Panel, adversities: Adversities, start_us: int) -> CheckResult:

@@ -19,9 +19,12 @@ from cluster.base.group_trace import GroupStateChanged
 from cluster.base.ids import TopicPartition
 from cluster.base.trace import (
     BatchAppended,
+    CompactionAbandoned,
+    CompactionBegan,
     ControllerActivated,
     ControllerResigned,
     HighWatermarkAdvanced,
+    LogCompacted,
     LogTruncated,
     NodeFaulted,
     NodeStarted,
@@ -65,6 +68,7 @@ _STATE = (
     TopicDeleted.kind,
 )
 _LOG = (*_STATE, BatchAppended.kind, LogTruncated.kind)
+_COMPACTION = (*_STATE, CompactionBegan.kind, CompactionAbandoned.kind, LogCompacted.kind)
 _WATERMARK = (*_STATE, HighWatermarkAdvanced.kind)
 
 
@@ -128,6 +132,8 @@ _OF_PARTITION: Mapping[str, tuple[Callable[[ClusterView, TopicPartition], Value]
     "zombie-leader": (lambda view, tp: view.zombie_leader(tp), _STATE),
     "hw": (lambda view, tp: _leaders_replica(view, tp, "high_watermark"), _WATERMARK),
     "leo": (lambda view, tp: _leaders_replica(view, tp, "log_end_offset"), _LOG),
+    "compacting": (lambda view, tp: view.compacting(tp), _COMPACTION),
+    "compactions": (lambda view, tp: view.compactions(tp), _COMPACTION),
     "lso": (lambda view, tp: view.last_stable.get(tp), (*_STATE, TransactionEnded.kind)),
 }
 """`lso` is the last stable offset as the last transaction's end left it; none before the first."""

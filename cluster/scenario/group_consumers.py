@@ -16,9 +16,10 @@ from contextlib import suppress
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka import errors as kafka_errors
 
-from cluster.base.trace import ConsumerPlaced, RecordConsumed
+from cluster.base.trace import ConsumerPlaced
 from cluster.lab import Target
 from cluster.lab.quantities import US_PER_SECOND
+from cluster.scenario.keyed_records import consumed
 from cluster.scenario.schema import Client
 
 POLL_MS = 500
@@ -87,9 +88,7 @@ class GroupConsumer:
                     await asyncio.sleep(self._client.work / US_PER_SECOND)
                     if death_s is not None and loop.time() >= death_s:
                         return  # in the middle of a batch
-                    value = "" if record.value is None else record.value.decode("utf-8", "backslashreplace")
-                    event = RecordConsumed(record.topic, record.partition, record.offset, value)
-                    self._target.emit(self._name, event)
+                    self._target.emit(self._name, consumed(record))
             if polled and self._client.commit == "after":
                 await self._commit(consumer)
 

@@ -22,6 +22,7 @@ from cluster.scenario.client_configs import check_client
 from cluster.scenario.document import Document, patched, with_override
 from cluster.scenario.errors import ScenarioError
 from cluster.scenario.expressions import Vocabulary
+from cluster.scenario.keyed_records import compacted_topics
 from cluster.scenario.keys import IDENTIFIER, VerdictWord
 from cluster.scenario.legacy import legacy_properties
 from cluster.scenario.plan import Plan
@@ -166,6 +167,7 @@ class _Planner:
             self._check_configs(f"cluster/topics/{name}/config", topic.config, TOPIC_DEFINITIONS)
         for name, client in scenario.clients.items():
             self._try(f"clients/{name}", check_client, client, self.topics)
+        self._check_keys()
         steps = [self._try(f"steps/{step.id}", self.steps.step, step) for step in scenario.steps]
         checks = [
             self._try(f"expect/{check.id}", plan_check, check, self.steps, self.verdicts.get(check.id))
@@ -197,6 +199,20 @@ class _Planner:
                 check_config(table, name, value)
             except KafkaError as error:
                 self.problems.append(f"{where}: {error.message}")
+
+    def _check_keys(self) -> None:
+        """Whoever writes to a compacted topic needs keys: brokers refuse records without."""
+        compacted = compacted_topics(self.spec)
+        for name, client in self.scenario.clients.items():
+            if client.produce in compacted and client.keys is None:
+                remedy = "leave transactional-id out and give it keys" if client.transactional_id else "give it keys"
+                self.problems.append(f"clients/{name}: {client.produce} is compacted, its records need keys: {remedy}")
+            if client.to in compacted:
+                self.problems.append(f"clients/{name}: {client.to} is compacted, and copies have no keys")
+        for step in self.scenario.steps:
+            made = getattr(step, "produce", None)
+            if made is not None and made.topic in compacted:
+                self.problems.append(f"steps/{step.id}: {made.topic} is compacted, and a step's records have no keys")
 
     def _check_identities(self) -> None:
         """Ids are used once, and the verdicts of a variant are about checks that exist."""

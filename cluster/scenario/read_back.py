@@ -25,14 +25,14 @@ from cluster.base.trace import (
     NodeStarted,
     PartitionMetadataApplied,
     PartitionRoleChanged,
-    RecordConsumed,
 )
 from cluster.lab import StoredReplica, Target
 from cluster.lab.quantities import US_PER_SECOND
 from cluster.report import ClusterView
+from cluster.scenario.keyed_records import compacted_topics, consumed
 from cluster.scenario.observation import Observer
 from cluster.scenario.schema import Client
-from cluster.scenario.workloads import connect, make_consumer, make_producer, text_of
+from cluster.scenario.workloads import connect, make_consumer, make_producer
 
 RECOVERY_US_MAX = {"kafka": 180 * US_PER_SECOND, "fast": 60 * US_PER_SECOND}
 """How long a healed cluster may take to become whole; several sessions, elections and lag times in a row."""
@@ -84,13 +84,16 @@ class ReadBack:
         async def probe() -> None:
             # Idempotent, so that its own retries are not mistaken for duplicates of the workload.
             configs = {"enable.idempotence": "true"}
+            compacted = compacted_topics(self._target.spec)
             producer = make_producer(self._target, PROBE, Client(produce=PROBE, partition=None, config=configs))
             try:
                 await connect(producer)
                 for partition in self._partitions:
                     try:
+                        value = f"{PROBE}-{partition}".encode()
+                        key = PROBE.encode() if partition.topic in compacted else None
                         await producer.send_and_wait(
-                            partition.topic, value=f"{PROBE}-{partition}".encode(), partition=partition.partition
+                            partition.topic, value=value, key=key, partition=partition.partition
                         )
                     except kafka_errors.KafkaError as error:
                         failures.append(f"{partition} takes no record: {type(error).__name__}")
@@ -139,10 +142,7 @@ class ReadBack:
             for partition in sorted(polled):
                 for record in polled[partition]:
                     if record.offset < ends[partition]:
-                        event = RecordConsumed(
-                            record.topic, record.partition, record.offset, text_of(record.value), final=True
-                        )
-                        self._target.emit(READER, event)
+                        self._target.emit(READER, consumed(record, final=True))
                 positions[partition] = await consumer.position(partition)
 
     async def replicas(self) -> Mapping[TopicPartition, Mapping[str, StoredReplica]]:

@@ -96,7 +96,7 @@ class _Runner:
         self._observer = Observer(view, self._panel, self._watches.values(), self._scope)
         self._faults = FaultTable(target, tuple(plan.clients), Random(f"{seed}/damage"))
         self._checks = list(plan.checks)
-        self._workloads = Workloads(target, dict(plan.clients))
+        self._workloads = Workloads(target, dict(plan.clients), seed)
         self._read_back = ReadBack(target, self._observer)
 
     async def run(self) -> Run:

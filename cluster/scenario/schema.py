@@ -15,7 +15,17 @@ from cluster.lab.selectors import did_you_mean
 from cluster.scenario.complaints import problems_of
 from cluster.scenario.document import Document
 from cluster.scenario.errors import ScenarioError
-from cluster.scenario.keys import ConfigText, DurationUs, Flag, Identifier, PerSecond, Strict, TextList, VerdictWord
+from cluster.scenario.keys import (
+    ConfigText,
+    DurationUs,
+    Flag,
+    Identifier,
+    PerSecond,
+    Share,
+    Strict,
+    TextList,
+    VerdictWord,
+)
 from cluster.scenario.steps import FullStep
 
 
@@ -107,6 +117,9 @@ class Client(Strict):
 
     A producer with a `transactional-id` writes in transactions that are open for so long (`transaction`), and ends when
     it is fenced. Any client may begin later than the run: `starts`.
+
+    A producer's records have no keys unless it has `keys`, so many: each record overwrites one of them, some often and
+    some rarely, and a share of the records are `tombstones`, without a value.
     """
 
     produce: str | None = None
@@ -122,6 +135,8 @@ class Client(Strict):
     lifetime: DurationUs | None = None
     transactional_id: str | None = None
     transaction: DurationUs | None = None
+    keys: int | None = Field(default=None, ge=1)
+    tombstones: Share = 0.0
     starts: DurationUs = 0
     config: dict[str, ConfigText] = Field(default_factory=dict)
 
@@ -138,6 +153,10 @@ class Client(Strict):
             raise ValueError("transactional-id and transaction, how long each is open, belong together")
         if self.transactional_id is not None and self.produce is None:
             raise ValueError("transactional-id is for a producer: produce: TOPIC")
+        if self.keys is not None and (self.produce is None or self.transactional_id is not None):
+            raise ValueError("keys is for a producer without transactions: produce: TOPIC")
+        if self.tombstones and self.keys is None:
+            raise ValueError("a tombstone is the end of a key: tombstones needs keys, how many there are")
         if self.group is not None and self.partition is not None:
             raise ValueError("a group gives its members their partitions: leave partition out")
         return self

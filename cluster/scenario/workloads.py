@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
+from random import Random
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -23,7 +24,6 @@ from aiokafka import errors as kafka_errors
 from cluster.base.trace import (
     ConsumerPlaced,
     RecordAcknowledged,
-    RecordConsumed,
     RecordFailed,
     RecordSent,
     RecordUnknown,
@@ -32,6 +32,7 @@ from cluster.lab import ClientHandle, Target
 from cluster.lab.quantities import US_PER_SECOND
 from cluster.scenario.client_configs import client_arguments
 from cluster.scenario.group_consumers import GroupConsumer
+from cluster.scenario.keyed_records import Keys, consumed, record_of
 from cluster.scenario.schema import Client
 from cluster.scenario.transactional_producers import TransactionalProducer
 from cluster.scenario.transactions import Copier
@@ -57,8 +58,9 @@ REFUSED = (
 class Workloads:
     """The clients of one run: started together, told to stop together."""
 
-    def __init__(self, target: Target, clients: dict[str, Client]) -> None:
+    def __init__(self, target: Target, clients: dict[str, Client], seed: int) -> None:
         self._target = target
+        self._seed = seed
         self._clients = clients
         self._partitions = {topic.name: topic.partitions for topic in target.spec.topics}
         self._handles: list[ClientHandle] = []
@@ -100,15 +102,19 @@ class Workloads:
         if not await self._connected(producer):
             return
         topic = client.topic
+        keys = None if client.keys is None else Keys(client, Random(f"{self._seed}/keys/{name}"))
         interval_s = 1.0 / client.rate
         loop = asyncio.get_running_loop()
         due_s = loop.time()
         number = 0
         try:
             while not self._stopping:
+                key = None if keys is None else keys.draw()
                 # The partition is always given: aiokafka's own partitioner draws from the global dice.
-                partition = number % self._partitions[topic] if client.partition is None else client.partition
-                await self._send(producer, name, topic, partition, f"{name}-{number:06d}")
+                spread = (number if key is None else key.number) % self._partitions[topic]
+                partition = spread if client.partition is None else client.partition
+                own = ("", False) if key is None else (key.text, key.is_tombstone)
+                await self._send(producer, name, RecordSent(topic, partition, f"{name}-{number:06d}", *own))
                 number += 1
                 # A rate is a ceiling: what a blocked producer missed is not made up for in a burst.
                 due_s = max(due_s + interval_s, loop.time())
@@ -116,10 +122,11 @@ class Workloads:
         finally:
             await producer.stop()
 
-    async def _send(self, producer: AIOKafkaProducer, name: str, topic: str, partition: int, value: str) -> None:
-        self._target.emit(name, RecordSent(topic, partition, value))
+    async def _send(self, producer: AIOKafkaProducer, name: str, sent: RecordSent) -> None:
+        topic, partition, value = sent.topic, sent.partition, sent.value
+        self._target.emit(name, sent)
         try:
-            future = await producer.send(topic, value=value.encode(), partition=partition)
+            future = await producer.send(topic, partition=partition, **record_of(sent))
         except kafka_errors.KafkaError as error:  # it found no room in a batch, so it never left
             self._target.emit(name, RecordFailed(topic, partition, value, _name(error)))
             return
@@ -164,9 +171,7 @@ class Workloads:
                     continue
                 for partition in sorted(polled):
                     for record in polled[partition]:
-                        place = (record.topic, record.partition, record.offset)
-                        event = RecordConsumed(*place, text_of(record.value), committed_only=committed_only)
-                        self._target.emit(name, event)
+                        self._target.emit(name, consumed(record, committed_only=committed_only))
         finally:
             await consumer.stop()
 
@@ -235,11 +240,6 @@ async def connect(client: AIOKafkaProducer | AIOKafkaConsumer, pause_s: float = 
             await asyncio.sleep(pause_s)
         else:
             return
-
-
-def text_of(value: bytes | None) -> str:
-    """Return a record's value as text; what is no UTF-8 is escaped."""
-    return "" if value is None else value.decode("utf-8", "backslashreplace")
 
 
 def _name(error: BaseException) -> str:

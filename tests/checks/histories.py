@@ -11,11 +11,11 @@ from cluster.checks.history import HistoryReader, Operation
 Row = dict[str, Any]
 
 
-def send(process: str, value: str, offset: int | None, key: str = "k-0", how: str = "ok") -> list[Row]:
-    """A send and its end; without an offset the client was told none."""
+def send(process: str, value: str, offset: int | None, key: str = "k-0", how: str = "ok", **more: object) -> list[Row]:
+    """A send and its end; without an offset the client was told none. `more` is told in the beginning."""
     told: list[object] = [key, value] if offset is None else [key, value, offset]
     return [
-        {"process": process, "type": "invoke", "operation": "send", "send": [[key, value]]},
+        {"process": process, "type": "invoke", "operation": "send", "send": [[key, value]], **more},
         {"process": process, "type": how, "send": [told]},
     ]
 

@@ -21,6 +21,7 @@ from cluster.base.trace import (
 )
 from cluster.checks.history import ANOMALIES, HistoryReport, Operation, check_history, history_of, to_lines
 from cluster.checks.history.operations import HistoryReader
+from cluster.checks.setting import Setting, TopicSetting
 from tests.checks.histories import Row, operations_of, place, poll, send, txn
 
 Parts = list[list[Row]]
@@ -189,6 +190,43 @@ def test_a_history_that_was_written_and_read_again_shows_the_same(anomaly: str) 
     history = operations_of(*BROKEN[anomaly])
     again = list(HistoryReader().read(to_lines(history)))
     assert check_history(again).findings.counts == check_history(history).findings.counts
+
+
+KEYED = [
+    send("p1", "a", 0, record_keys=["x"]),
+    send("p1", "b", 1, record_keys=["y"]),
+    send("p1", "c", 2, record_keys=["x"]),
+    send("p1", "t", 3, record_keys=["z"], tombstones=["t"]),
+    send("p1", "d", 4, record_keys=["w"]),
+]
+COMPACTED = Setting(topics={"k": TopicSetting(cleanup_policy="compact")})
+
+
+@pytest.mark.parametrize(
+    ("read", "missed"),
+    [
+        (((0, "a"), (1, "b"), (2, "c"), (3, "t"), (4, "d")), {}),
+        (((1, "b"), (2, "c"), (4, "d")), {}),
+        (((0, "a"), (1, "b"), (4, "d")), {"lost-write": 1, "unseen": 1, "int-poll-skip": 1}),
+        (((2, "c"), (4, "d")), {"lost-write": 1, "unseen": 1}),
+    ],
+)
+def test_of_a_compacted_topic_nobody_misses_what_was_superseded(
+    read: tuple[tuple[int, str], ...], missed: dict[str, int]
+) -> None:
+    history = operations_of(*KEYED, poll("r", *read, final=True))
+    assert check_history(history, COMPACTED).findings.counts == missed
+    again = list(HistoryReader().read(to_lines(history)))
+    assert check_history(again, COMPACTED).findings.counts == missed
+    assert len(read) == 5 or check_history(history).findings.counts["unseen"] >= 1
+
+
+def test_what_may_have_been_superseded_by_an_unanswered_record_is_not_missed() -> None:
+    unanswered = send("p1", "e", None, how="unknown", record_keys=["x"], tombstones=["e"])
+    read = ((1, "b"), (3, "t"), (4, "d"))
+    assert (
+        check_history(operations_of(*KEYED, unanswered, poll("r", *read, final=True)), COMPACTED).findings.counts == {}
+    )
 
 
 def long_history(size: int) -> list[Operation]:

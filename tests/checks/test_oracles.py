@@ -241,6 +241,8 @@ def test_every_oracle_is_held_against_a_broken_history() -> None:
         # tests/checks/test_white_box.py
         "isr-has-all-committed",
         *WHITE_BOX,
+        # tests/checks/test_compaction_oracle.py
+        "compaction-keeps-the-latest",
         # tests/checks/test_transaction_oracles.py
         "transactions-atomic",
         "aborted-never-read",

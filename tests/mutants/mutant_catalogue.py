@@ -1,13 +1,18 @@
 """Every planted mutant: its schedule, and the checker that notices it.
 
 Here: the table. Not here: what each of them does (`raft_mutants`, `replication_mutants`, `controller_mutants`,
-`coordinator_mutants`), or running them (`mutant_hunt`).
+`coordinator_mutants`, `compaction_mutants`), or running them (`mutant_hunt`).
 
 `caught_by` names an oracle (`cluster/checks/registry.py`), a check of the schedule, or an assertion of the brokers.
 """
 
 from __future__ import annotations
 
+from compaction_mutants import (
+    compact_above_the_high_watermark,
+    keep_the_older_of_two_values,
+    remove_a_tombstone_at_once,
+)
 from controller_mutants import (
     answer_before_the_quorum_has_it,
     elect_from_outside_the_isr,
@@ -90,6 +95,10 @@ MUTANTS = (
     # producers
     Mutant(ignore_sequence_numbers, "leader-crash", "no-duplicates"),
     Mutant(forget_producers_when_following, "leader-crash", "no-duplicates"),
+    # compaction
+    Mutant(keep_the_older_of_two_values, "compaction", "compaction-keeps-the-latest"),
+    Mutant(remove_a_tombstone_at_once, "compaction", "compaction-keeps-the-latest"),
+    Mutant(compact_above_the_high_watermark, "compaction", "compaction-keeps-the-latest"),
     # groups and transactions
     Mutant(commit_offsets_unreplicated, "group-coordinator-crash", "committed-offsets-kept"),
     Mutant(take_commits_of_a_lost_member, "lost-worker", "commits-fenced-by-generation"),

@@ -23,6 +23,7 @@ from cluster.checks.history.writes import (
     unseen,
     vanished,
 )
+from cluster.checks.setting import Setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +41,11 @@ class HistoryReport:
     worst_realtime_lag_us: int
 
 
-def check_history(operations: Iterable[Operation]) -> HistoryReport:
-    """Look for every anomaly."""
+def check_history(operations: Iterable[Operation], setting: Setting | None = None) -> HistoryReport:
+    """Look for every anomaly. `setting` says which topics are compacted: what may be removed there is not missed."""
     history = list(operations)
-    versions = version_orders(history)
+    topics = setting or Setting()
+    versions = version_orders(history, lambda key: topics.topic_of(key).is_compacted)
     findings = Findings()
     has_final_reading = any(one.final and one.outcome == OK and one.name in ("poll", "txn") for one in history)
     lost_writes(versions, findings)

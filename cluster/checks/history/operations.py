@@ -46,6 +46,9 @@ class Operation:
     `sends` are (key, value, offset), the offset -1 when the client was not told one. `polls` are (key, records), each
     record (offset, value), in the order in which the consumer was given them. A key is a partition, such as
     `orders-0`. `number` orders operations by invocation. `final` marks the reading back when all is over.
+
+    `record_keys` are the records' own keys, parallel to `sends`, or nothing; `tombstones` are those of the values that
+    only name a record: it has no value in the log.
     """
 
     number: int
@@ -59,6 +62,8 @@ class Operation:
     rebalanced: tuple[str, ...] = ()
     final: bool = False
     is_open: bool = False
+    record_keys: tuple[str | None, ...] = ()
+    tombstones: tuple[Value, ...] = ()
 
 
 class HistoryReader:
@@ -140,7 +145,11 @@ class HistoryReader:
             raise self._wrong('a send needs "send": [[key, value]]')
         final = self._final(row)
         self._number += 1
-        self._open[key] = Operation(self._number, process, name, UNKNOWN, time_us, time_us, sends, final=final)
+        begun = self._open[key] = Operation(self._number, process, name, UNKNOWN, time_us, time_us, sends, final=final)
+        if "record_keys" in row:
+            begun.record_keys = self._record_keys(row["record_keys"], len(sends))
+        if "tombstones" in row:
+            begun.tombstones = self._tombstones(row["tombstones"])
 
     # --- fields ------------------------------------------------------------------------------------
 
@@ -213,6 +222,20 @@ class HistoryReader:
                 return offset, value
         raise self._wrong(f"a record of {key} is [offset, value], not {json.dumps(one)}")
 
+    def _record_keys(self, given: object, count: int) -> tuple[str | None, ...]:
+        if (
+            isinstance(given, list)
+            and len(given) == count
+            and all(one is None or isinstance(one, str) for one in given)
+        ):
+            return tuple(given)
+        raise self._wrong("'record_keys' must be a list with a key, or null, for each record of 'send'")
+
+    def _tombstones(self, given: object) -> tuple[Value, ...]:
+        if isinstance(given, list) and all(type(one) in (str, int) for one in given):
+            return tuple(given)
+        raise self._wrong("'tombstones' must be a list of values")
+
     def _keys(self, given: object) -> tuple[str, ...]:
         if isinstance(given, list) and all(isinstance(one, str) for one in given):
             return tuple(given)
@@ -240,6 +263,10 @@ def to_lines(operations: Iterable[Operation]) -> Iterator[str]:
         }
         if operation.sends:
             begun["send"] = [[key, value] for key, value, _ in operation.sends]
+        if operation.record_keys:
+            begun["record_keys"] = list(operation.record_keys)
+        if operation.tombstones:
+            begun["tombstones"] = list(operation.tombstones)
         if operation.final:
             begun["final"] = True
         events.append((operation.invoked_us, 0, operation.number, begun))

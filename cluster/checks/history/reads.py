@@ -63,7 +63,7 @@ class _Positions:
                 index = indexes[offset]
                 is_excused = within and key in operation.rebalanced
                 jumps = before is not None and index != before + 1 and not is_excused
-                if jumps and before is not None and not versions.are_aborted(before + 1, index):
+                if jumps and before is not None and not versions.are_passed_over(before + 1, index):
                     self._wrong(operation, key, offset, value, within=within, is_skip=index > before)
                 before, within = index, True
             assert before is not None

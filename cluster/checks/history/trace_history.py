@@ -48,6 +48,9 @@ class _Fold:
             key = self._key(event.topic, event.partition)
             sent = self._begin(traced.node, "send", traced.time_us)
             sent.sends = ((key, event.value, -1),)
+            if event.key:
+                sent.record_keys = (event.key,)
+                sent.tombstones = (event.value,) if event.tombstone else ()
             self._open[(traced.node, key, event.value)] = sent
         elif isinstance(event, RecordAcknowledged | RecordFailed | RecordUnknown):
             self._told(traced, event)

@@ -27,6 +27,8 @@ def lost_writes(versions: Versions, findings: Findings) -> None:
             index = known.last_index(value)
             if not 0 <= index <= highest or value in known.read or not _is_committed(versions, operation):
                 continue
+            if known.may_be_compacted(value):
+                continue
             offset = known.sorted_offsets[index]
             message = f"{value} was acknowledged to {operation.process} at {key}@{offset} and never read"
             time_us = operation.ended_us
@@ -43,7 +45,7 @@ def unseen(versions: Versions, findings: Findings) -> None:
     """Find acknowledged values that nobody had read by the end. It asks for a history with a final reading."""
     for key, known in versions.items():
         for value, operation in known.senders.items():
-            if operation.outcome == OK and value not in known.read:
+            if operation.outcome == OK and value not in known.read and not known.may_be_compacted(value):
                 offset = known.offsets.get(value, -1)
                 place = f"{key}@{offset}" if offset >= 0 else key
                 message = f"{value} was acknowledged to {operation.process} at {place} and is gone"
@@ -58,6 +60,8 @@ def vanished(versions: Versions, findings: Findings) -> None:
             continue
         for value, offset in known.offsets.items():
             if value not in known.read or value in known.read_finally or offset < known.final_from:
+                continue
+            if known.may_be_compacted(value):
                 continue
             sender = known.senders.get(value)
             if sender is not None and sender.outcome == FAIL:
