@@ -26,10 +26,15 @@ class KeptRuns:
 
     @classmethod
     def of(cls, directory: Path | None, plan: Plan, seed: int, *, has_variants: bool) -> KeptRuns:
-        """Choose the folder of a command that begins with this plan."""
+        """Choose the folder of a command that begins with this plan.
+
+        Raises OSError when one that was asked for cannot be made: that is better known before a run than after it.
+        """
         from cluster.scenario import RunFolder
 
         stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{seed}"
+        if directory is not None:
+            directory.mkdir(parents=True, exist_ok=True)
         place = directory or Path("runs", plan.scenario.name, stamp)
         return cls(RunFolder(place, has_variants=has_variants), is_asked_for=directory is not None)
 

@@ -57,7 +57,8 @@ def learn(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="What chance is drawn from; the lesson's own when absent.")] = None,
     report: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Keep the runs here, not in runs/NAME/TIME-SEED.")
+        Path | None,
+        typer.Option(metavar="DIR", file_okay=False, help="Keep the runs here, not in runs/NAME/TIME-SEED."),
     ] = None,
     no_report: Annotated[bool, typer.Option("--no-report", help="Keep nothing of the runs.")] = False,
 ) -> None:

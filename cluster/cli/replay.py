@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,10 @@ from cluster.cli.run import complain, load, quiet_clients
 
 if TYPE_CHECKING:
     from cluster.scenario import Document, Failure, Trial
+
+
+_NEEDED = {"target", "seed", "trace_hash", "verdict", "checks"}
+"""What a result must have to be compared with another run's."""
 
 
 def register(app: typer.Typer) -> None:
@@ -73,14 +77,20 @@ def _of_folder(path: Path) -> _Recorded:
     from cluster.scenario.found import failure_in_result
 
     try:
-        result: dict[str, Any] = json.loads((path / "result.json").read_text())
+        result = json.loads((path / "result.json").read_text())
     except (OSError, ValueError) as error:
         inner = sorted(str(found.parent) for found in path.glob("*/result.json"))
         hint = f"; it holds the runs {', '.join(inner)}" if inner else ""
         raise ScenarioError([f"this folder has no result.json of one run ({error}){hint}"]) from None
-    if result.get("target") != "sim":
-        raise ScenarioError([f"a run on {result.get('target')} cannot be replayed: only the simulation repeats"])
-    return _Recorded(load(path / "scenario.yaml"), result["seed"], failure_in_result(result), result["trace_hash"])
+    if not isinstance(result, dict) or not result.keys() >= _NEEDED:
+        raise ScenarioError([f"its result.json is not of a run: it lacks {', '.join(sorted(_NEEDED))}"])
+    if result["target"] != "sim":
+        raise ScenarioError([f"a run on {result['target']} cannot be replayed: only the simulation repeats"])
+    try:
+        seed, failure = int(result["seed"]), failure_in_result(result)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ScenarioError([f"its result.json is not of a run: {error!r}"]) from None
+    return _Recorded(load(path / "scenario.yaml"), seed, failure, result["trace_hash"])
 
 
 def _compare(recorded: _Recorded, trial: Trial) -> tuple[bool, str]:

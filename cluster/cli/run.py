@@ -38,7 +38,7 @@ def run(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One object a line.")] = False,
     report: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Keep the run here, not in runs/NAME/TIME-SEED.")
+        Path | None, typer.Option(metavar="DIR", file_okay=False, help="Keep the run here, not in runs/NAME/TIME-SEED.")
     ] = None,
     no_report: Annotated[bool, typer.Option("--no-report", help="Keep nothing of the run.")] = False,
 ) -> None:

@@ -186,3 +186,21 @@ def test_every_scenario_gives_its_stated_verdicts_and_the_same_trace_in_two_unli
     here, there = ([(row["variant"], row["verdict"], row["trace_hash"]) for row in rows] for rows in told)
     assert here == there
     assert len({trace_hash for _, _, trace_hash in here}) == len(here), "variants differ, so their traces do"
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", "{}", '{"target": "sim", "seed": "x", "trace_hash": "", "verdict": "", "checks": []}']
+)
+def test_a_kept_run_that_cannot_be_read_is_refused_with_a_reason(content: str, tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text(content)
+    replay = fencepost("replay", tmp_path)
+    assert replay.returncode == 2
+    assert "its result.json is not of a run" in replay.stderr and "Traceback" not in replay.stderr
+
+
+def test_a_report_that_cannot_be_kept_is_refused_before_anything_runs(short: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    asked = fencepost("run", short, "--report", tmp_path / "file")
+    assert (asked.returncode, asked.stdout) == (2, "") and "Traceback" not in asked.stderr
+    beneath = fencepost("run", short, "--report", tmp_path / "file" / "here")
+    assert (beneath.returncode, beneath.stdout) == (4, "") and "Traceback" not in beneath.stderr
