@@ -12,8 +12,9 @@ import typer
 from cluster.cli.options import DEFAULT, JsonOption, NameOption
 from cluster.cli.show import say, show_json
 from cluster.lab.control import ask, is_running
+from cluster.lab.data_directory import remove_data
 from cluster.lab.errors import LabError
-from cluster.lab.home import cluster_home
+from cluster.lab.home import cluster_home, last_data_directory
 
 _WAIT_S = 45.0
 _POLL_S = 0.05
@@ -31,14 +32,14 @@ def down(
 ) -> None:
     """Stop a cluster; its data is kept unless it is purged."""
     directory = cluster_home(name)
-    data = directory / "data"
+    data = last_data_directory(name)
     if is_running(name):
         data = Path(ask(name, "down")["data_directory"])
         _await_end(name)
     elif not purge or not directory.exists():
         ask(name, "down")  # says that it is not running, and what is
     if purge:
-        shutil.rmtree(data, ignore_errors=True)
+        remove_data(data)
         shutil.rmtree(directory, ignore_errors=True)
     if as_json:
         show_json({"name": name, "data_directory": str(data), "purged": purge})

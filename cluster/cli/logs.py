@@ -11,7 +11,7 @@ import typer
 from cluster.cli.options import DEFAULT, NameOption
 from cluster.lab.control import ask, is_running
 from cluster.lab.errors import USAGE, LabError
-from cluster.lab.home import cluster_home
+from cluster.lab.home import last_data_directory
 
 _LOG_FILE = "node.log"
 _POLL_S = 0.2
@@ -45,10 +45,10 @@ def logs(
 
 
 def _files(name: str) -> dict[str, Path]:
-    """Return the log of each node. A cluster that is down has its logs too, unless it had another data directory."""
+    """Return the log of each node. A cluster that is down has its logs, too."""
     if is_running(name):
         return {node["name"]: Path(node["directory"]) / _LOG_FILE for node in ask(name, "ps")["nodes"]}
-    found = {path.parent.name: path for path in sorted((cluster_home(name) / "data").glob(f"*/{_LOG_FILE}"))}
+    found = {path.parent.name: path for path in sorted(last_data_directory(name).glob(f"*/{_LOG_FILE}"))}
     if not found:
         ask(name, "ps")  # says that it is not running, and what is
     return found

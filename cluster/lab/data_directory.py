@@ -10,6 +10,7 @@ import base64
 import fcntl
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,28 @@ class DataDirectory:
             )
             raise LabError(f"{self.path} holds a cluster of another shape: {_said(found)}.", remedy)
         return cluster_id
+
+
+def remove_data(path: Path) -> None:
+    """Remove what a cluster that is down has stored; where nothing is, nothing happens.
+
+    Raises LabError when another cluster uses the directory, when it is no cluster's, and when it cannot be removed.
+    """
+    if not path.exists():
+        return
+    found = {entry.name for entry in path.iterdir()} - {_LOCK}
+    if found and _FILE not in found:
+        raise LabError(f"{path} holds something that is no Fencepost cluster.", "Look at it, and remove it yourself.")
+    lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(path)
+    except BlockingIOError:
+        raise LabError(f"{path} is in use by another cluster.", "`fencepost ps --name` shows whose.") from None
+    except OSError as error:
+        raise LabError(f"{path} cannot be removed: {error.strerror}.", "Remove it yourself.") from error
+    finally:
+        os.close(lock)
 
 
 def new_cluster_id() -> str:

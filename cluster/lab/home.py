@@ -12,6 +12,7 @@ from cluster.lab.errors import USAGE, LabError
 DEFAULT_NAME = "default"
 SOCKET_FILE = "control.sock"
 SUPERVISOR_LOG = "supervisor.log"
+_DATA_PATH_FILE = "data-directory"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -36,6 +37,27 @@ def make_cluster_home(name: str) -> None:
     except OSError as error:
         cause = f"{directory} cannot be made: {error.strerror}."
         raise LabError(cause, "Say with FENCEPOST_HOME where clusters may be kept.") from error
+
+
+def own_data_directory(name: str) -> Path:
+    """Return where a cluster keeps its data when nobody says otherwise."""
+    return cluster_home(name) / "data"
+
+
+def note_data_directory(name: str, path: Path) -> None:
+    """Remember where a cluster keeps its data, for when nobody runs who could be asked. Raises LabError."""
+    file = cluster_home(name) / _DATA_PATH_FILE
+    try:
+        file.write_text(str(path.resolve()))
+    except OSError as error:
+        raise LabError(f"{file} cannot be written: {error.strerror}.", "Make room, or set FENCEPOST_HOME.") from error
+
+
+def last_data_directory(name: str) -> Path:
+    """Return where a cluster kept its data when it last ran."""
+    with suppress(FileNotFoundError):
+        return Path((cluster_home(name) / _DATA_PATH_FILE).read_text())
+    return own_data_directory(name)
 
 
 def forget_empty_home(name: str) -> None:

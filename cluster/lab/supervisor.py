@@ -20,7 +20,14 @@ from typing import Any
 from cluster.lab.control import is_running, reachable_socket
 from cluster.lab.errors import USAGE, LabError
 from cluster.lab.hand_faults import BreakRequest, HandFault, HandFaults
-from cluster.lab.home import SOCKET_FILE, cluster_home, forget_empty_home, make_cluster_home
+from cluster.lab.home import (
+    SOCKET_FILE,
+    cluster_home,
+    forget_empty_home,
+    make_cluster_home,
+    note_data_directory,
+    own_data_directory,
+)
 from cluster.lab.local_target import LocalTarget
 from cluster.lab.observation import Observation
 from cluster.lab.target import ClusterSpec, TopicSpec, check_topic
@@ -49,13 +56,14 @@ class Supervisor:
         if is_running(name):
             raise LabError(f"A cluster called {name} is running.", "End it with `fencepost down`, or choose --name.")
         make_cluster_home(name)
-        directory = data_directory or self._directory / "data"
+        directory = data_directory or own_data_directory(name)
         self._data_path = directory
         try:
             self._target = LocalTarget(spec, directory=directory, kafka_port=kafka_port, trace=trace, zygote=zygote)
         except LabError:
             forget_empty_home(name)
             raise
+        note_data_directory(name, directory)
         self._on_crash = on_crash
         self._faults = HandFaults(self._target)
         self._stopping = asyncio.Event()

@@ -114,7 +114,10 @@ class ClusterSpec:
         if self.combined and not set(self.controllers) <= set(names):
             cause = "In combined mode every controller is one of the brokers."
             raise LabError(cause, "Ask for at most as many controllers as brokers.", USAGE)
+        topics = [topic.name for topic in self.topics]
         for topic in self.topics:
+            if topics.count(topic.name) > 1:
+                raise LabError(f"The topic {topic.name} is asked for twice.", "Name each topic once.", USAGE)
             check_topic(topic, sum(not broker.joins_later for broker in self.brokers))
         try:
             Configs.of(self.properties, self.profile)

@@ -116,6 +116,7 @@ def test_in_combined_mode_the_first_brokers_vote() -> None:
         (["ps", "--name", "../x"], 2, "is not a name for a cluster"),
         (["up", "--topic", "orders:a"], 2, "name:partitions:replication-factor"),
         (["up", "-n", "1", "--topic", "orders:1:3"], 2, "wants 3 replicas, and there are 1 brokers"),
+        (["up", "-n", "1", "--topic", "a:1:1", "--topic", "a:2:1"], 2, "The topic a is asked for twice"),
         (["up", "-n", "0"], 2, "1 to 64 brokers"),
         (["up", "--profile", "slow"], 2, "--profile kafka or --profile fast"),
         (["up", "--config", "min.insync.replica=2"], 2, "did you mean min.insync.replicas"),
