@@ -82,9 +82,7 @@ class DataDirectory:
         except (ValueError, KeyError) as error:
             raise LabError(f"{file} is damaged: {error}.", "Choose another --data-dir, or remove this one.") from None
         if found != shape:
-            remedy = (
-                "Start it the same way, choose another --name or --data-dir, or remove it: `fencepost down --purge`."
-            )
+            remedy = "Start it the same way, choose --data-dir, or remove it: `fencepost down --purge --name NAME`."
             raise LabError(f"{self.path} holds a cluster of another shape: {_said(found)}.", remedy)
         return cluster_id
 

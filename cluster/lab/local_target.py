@@ -203,7 +203,9 @@ class LocalTarget:
         for topic in self.spec.topics:
             if there.get(topic.name, topic.partitions) != topic.partitions:
                 cause = f"{topic.name} exists with {there[topic.name]} partitions, not {topic.partitions}."
-                raise LabError(cause, "Leave its --topic out, choose another --data-dir, or `fencepost down --purge`.")
+                raise LabError(
+                    cause, "Leave its --topic out, choose another --data-dir, or `fencepost down --purge --name NAME`."
+                )
         missing = [topic for topic in self.spec.topics if topic.name not in there]
         if missing:
             await self.create_topics(missing)

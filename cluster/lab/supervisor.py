@@ -54,7 +54,10 @@ class Supervisor:
         self._name = name
         self._directory = cluster_home(name)
         if is_running(name):
-            raise LabError(f"A cluster called {name} is running.", "End it with `fencepost down`, or choose --name.")
+            raise LabError(
+                f"A cluster called {name} is running.",
+                f"End it with `fencepost down --name {name}`, or choose another --name.",
+            )
         make_cluster_home(name)
         directory = data_directory or own_data_directory(name)
         self._data_path = directory
