@@ -33,13 +33,14 @@ def down(
     """Stop a cluster; its data is kept unless it is purged."""
     directory = cluster_home(name)
     data = last_data_directory(name)
-    if is_running(name):
+    was_running = is_running(name)
+    if was_running:
         data = Path(ask(name, "down")["data_directory"])
         _await_end(name)
     elif not purge or not directory.exists():
         ask(name, "down")  # says that it is not running, and what is
     if purge:
-        remove_data(data)
+        remove_data(data, patience_s=_WAIT_S if was_running else 0.0)
         shutil.rmtree(directory, ignore_errors=True)
     if as_json:
         show_json({"name": name, "data_directory": str(data), "purged": purge})

@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from cluster.lab.target import ClusterSpec
 
 _FILE = "cluster.json"
 _LOCK = ".lock"
+_POLL_S = 0.05
 
 
 class DataDirectory:
@@ -87,10 +89,11 @@ class DataDirectory:
         return cluster_id
 
 
-def remove_data(path: Path) -> None:
+def remove_data(path: Path, patience_s: float = 0.0) -> None:
     """Remove what a cluster that is down has stored; where nothing is, nothing happens.
 
-    Raises LabError when another cluster uses the directory, when it is no cluster's, and when it cannot be removed.
+    `patience_s`: how long its supervisor may take to let go, which it does last. Raises LabError when another cluster
+    uses the directory, when it is no cluster's, and when it cannot be removed.
     """
     if not path.exists():
         return
@@ -98,15 +101,25 @@ def remove_data(path: Path) -> None:
     if found and _FILE not in found:
         raise LabError(f"{path} holds something that is no Fencepost cluster.", "Look at it, and remove it yourself.")
     lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    deadline_s = time.monotonic() + patience_s
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        while not _take(lock):
+            if time.monotonic() >= deadline_s:
+                raise LabError(f"{path} is in use by another cluster.", "`fencepost ps --name` shows whose.")
+            time.sleep(_POLL_S)
         shutil.rmtree(path)
-    except BlockingIOError:
-        raise LabError(f"{path} is in use by another cluster.", "`fencepost ps --name` shows whose.") from None
     except OSError as error:
         raise LabError(f"{path} cannot be removed: {error.strerror}.", "Remove it yourself.") from error
     finally:
         os.close(lock)
+
+
+def _take(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def new_cluster_id() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,15 @@ def test_data_that_another_cluster_uses_is_left_alone(tmp_path: Path) -> None:
     remove_data(tmp_path / "data")
     assert not (tmp_path / "data").exists()
     remove_data(tmp_path / "data")
+
+
+def test_a_supervisor_that_is_about_to_let_go_is_waited_for(tmp_path: Path) -> None:
+    used = DataDirectory(tmp_path / "data", numbered_cluster(1, 1, combined=True))
+    letting_go = threading.Timer(0.2, used.close)
+    letting_go.start()
+    remove_data(tmp_path / "data", patience_s=30.0)
+    letting_go.join()
+    assert not (tmp_path / "data").exists()
 
 
 def test_what_is_no_cluster_is_left_alone(tmp_path: Path) -> None:
